@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Choices drawn from `random.Random.random` only, the one generator method whose stream Python promises to keep."""
+    """Choices drawn from `random.Random.random` alone, whose stream Python promises to keep."""
 
     def __init__(self, name: str) -> None:
         self._random = random.Random(name)

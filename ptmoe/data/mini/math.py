@@ -5,9 +5,9 @@ from zlib import crc32
 
 from ptmoe.data.mini.dice import Dice
 from ptmoe.data.mini.problems import MULTIPLICATION, ONE_STEP, REPHRASED, TWO_STEP
+from ptmoe.data.mini.records import Record, distinct
 from ptmoe.data.mini.words import TEST, TRAIN, words
 
-Record = dict[str, object]
 Forms = dict[str, tuple[str, ...]]
 
 LARGEST_FIRST = 20
@@ -35,7 +35,7 @@ class Step:
         return f"{self.before} {self.operation} {self.number} = {self.after}"
 
     def held_out(self) -> bool:
-        """Whether only the tests may use it: one addition or subtraction in six. The small products are free to all."""
+        """Whether only the tests may use it: one addition or subtraction in six, and no product."""
         key = f"{self.before} {self.operation} {self.number}"
         return self.operation != "*" and crc32(key.encode()) % HELD_OUT_MODULUS == 0
 
@@ -81,26 +81,27 @@ def problem(dice: Dice, forms: Forms, part: str) -> tuple[str, str, list[Step]]:
     return dice.pick(forms[operations]).format(n=name, m=other, it=things, **numbers), things, steps
 
 
-def _records(dice: Dice, forms: Forms, part: str, label: str, count: int) -> list[Record]:
-    records: list[Record] = []
-    for number in range(count):
-        question, _, steps = problem(dice, forms, part)
-        name = f"math-{label}-{number}"
-        records.append(
-            {
-                "id": name,
-                "question": question,
-                "answers": [str(steps[-1].after)],
-                "target": worked(steps),
-                "group": f"{name}-problem",
-            }
-        )
-    return records
+def _record(dice: Dice, forms: Forms, part: str, name: str) -> Record:
+    question, _, steps = problem(dice, forms, part)
+    return {
+        "id": name,
+        "question": question,
+        "answers": [str(steps[-1].after)],
+        "target": worked(steps),
+        "group": f"{name}-problem",
+    }
 
 
 def generate_math(seed: int, train: int, test: int) -> dict[str, list[Record]]:
     """`train` records to learn from (one and two steps) and `test` records for each test set."""
-    made = {"train": _records(Dice(f"math/train/{seed}"), ONE_STEP | TWO_STEP, TRAIN, "train", train)}
+    dice = Dice(f"math/train/{seed}")
+    both = ONE_STEP | TWO_STEP
+    made = {"train": distinct(train, lambda number: [_record(dice, both, TRAIN, f"math-train-{number}")])}
     for name, (forms, _) in SETS.items():
-        made[name] = _records(Dice(f"math/{name}/{seed}"), forms, TEST, name, test)
+        made[name] = _test(seed, name, forms, test)
     return made
+
+
+def _test(seed: int, name: str, forms: Forms, count: int) -> list[Record]:
+    dice = Dice(f"math/{name}/{seed}")
+    return distinct(count, lambda number: [_record(dice, forms, TEST, f"math-{name}-{number}")])

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.records import Record, distinct
 from ptmoe.data.mini.relations import LONGER_PEOPLE, OBJECTS, PEOPLE, PLACES, Relation, Topic
 from ptmoe.data.mini.words import TEST, TRAIN, words
-
-Record = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a passage is: so many subjects, each with so many relations, of which some sentences are kept."""
+    """The size of a passage: subjects, relations of each, and how many of their sentences are kept."""
 
     subjects: int
     relations: int
@@ -75,30 +74,34 @@ def record(dice: Dice, facts: list[Fact], asked: Fact, name: str, group: str) ->
     }
 
 
-def _train(dice: Dice, count: int) -> list[Record]:
+def _train(seed: int, count: int) -> list[Record]:
     """Two questions a passage, so that a split has groups to keep together."""
-    records: list[Record] = []
-    while len(records) < count:
+    dice = Dice(f"qa/train/{seed}")
+
+    def pair(number: int) -> list[Record]:
         facts = passage(dice, dice.pick(TRAIN_TOPICS), SHORT, TRAIN)
-        group = f"qa-train-passage-{len(records) // 2}"
-        for asked in dice.take(facts, 2):
-            records.append(record(dice, facts, asked, f"qa-train-{len(records)}", group))
-    return records[:count]
+        asked = dice.take(facts, 2)
+        names = [f"qa-train-{number + place}" for place in range(2)]
+        return [
+            record(dice, facts, fact, name, f"{names[0]}-passage")
+            for fact, name in zip(asked, names, strict=True)
+        ]
+
+    return distinct(count, pair)
 
 
-def _test(dice: Dice, name: str, count: int) -> list[Record]:
+def _test(seed: int, name: str, count: int) -> list[Record]:
+    dice = Dice(f"qa/{name}/{seed}")
     topic, shape, _ = SETS[name]
-    records: list[Record] = []
-    for number in range(count):
+
+    def one(number: int) -> list[Record]:
         facts = passage(dice, topic, shape, TEST)
         label = f"qa-{name}-{number}"
-        records.append(record(dice, facts, dice.pick(facts), label, f"{label}-passage"))
-    return records
+        return [record(dice, facts, dice.pick(facts), label, f"{label}-passage")]
+
+    return distinct(count, one)
 
 
 def generate_qa(seed: int, train: int, test: int) -> dict[str, list[Record]]:
     """`train` records to learn from and `test` records for each test set."""
-    made = {"train": _train(Dice(f"qa/train/{seed}"), train)}
-    for name in SETS:
-        made[name] = _test(Dice(f"qa/{name}/{seed}"), name, test)
-    return made
+    return {"train": _train(seed, train)} | {name: _test(seed, name, test) for name in SETS}

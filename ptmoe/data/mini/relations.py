@@ -1,4 +1,4 @@
-"""What the passages can say: each relation with its sentences, its questions and where its values come from."""
+"""What the passages can say: each relation with its sentences, its questions and the pool of its values."""
 
 from dataclasses import dataclass
 

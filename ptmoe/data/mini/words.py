@@ -10,45 +10,49 @@ def _pool(train: str, test: str) -> dict[str, tuple[str, ...]]:
 
 POOLS: dict[str, dict[str, tuple[str, ...]]] = {
     "person": _pool(
-        "Anna Ben Clara David Emma Felix Grace Henry Iris Jack Kate Leo Mara Noah Olga Paul Rosa Sam Tina Victor "
-        "Wanda Adam Bella Carl Dora Erik Fiona Gina Hugo Ida Jonas Karin Lars Mona Nils Otto Petra Ralf Sara Tom "
-        "Ursula Walter Nora Simon Lena Martin Eva Peter",
-        "Alma Boris Celia Daniel Elsa Frank Greta Harold Irma Jasper Kira Linus Marta Nelson Oscar Paula Robin "
-        "Stella Tamara Vera Willem Yara Moritz Selma",
+        "Anna Ben Clara David Emma Felix Grace Henry Iris Jack Kate Leo Mara Noah Olga Paul Rosa Sam Tina "
+        "Victor Wanda Adam Bella Carl Dora Erik Fiona Gina Hugo Ida Jonas Karin Lars Mona Nils Otto Petra "
+        "Ralf Sara Tom Ursula Walter Nora Simon Lena Martin Eva Peter",
+        "Alma Boris Celia Daniel Elsa Frank Greta Harold Irma Jasper Kira Linus Marta Nelson Oscar Paula "
+        "Robin Stella Tamara Vera Willem Yara Moritz Selma",
     ),
     "town": _pool(
-        "Arden Belford Carlow Denby Elston Fairham Garton Harwick Ilton Kenford Larbury Marden Norham Oakley Penby "
-        "Redford Salton Tarwick Upton Walden Ashton Berwick Colby Dunham Eastford Felton Grimsby Hartley Kelby "
-        "Linton Melford Newham Otley Preston Ripley Selby Thornham Wenham Barton Corby",
-        "Alford Branham Castleby Dalton Enford Farwick Gresham Holby Kirkham Langford Milton Norton Orford Pelham "
-        "Ruston Stanby Tilford Warden Bolton Halden",
+        "Arden Belford Carlow Denby Elston Fairham Garton Harwick Ilton Kenford Larbury Marden Norham "
+        "Oakley Penby Redford Salton Tarwick Upton Walden Ashton Berwick Colby Dunham Eastford Felton "
+        "Grimsby Hartley Kelby Linton Melford Newham Otley Preston Ripley Selby Thornham Wenham Barton "
+        "Corby",
+        "Alford Branham Castleby Dalton Enford Farwick Gresham Holby Kirkham Langford Milton Norton Orford "
+        "Pelham Ruston Stanby Tilford Warden Bolton Halden",
     ),
     "job": _pool(
-        "baker doctor teacher farmer painter singer lawyer driver nurse writer miller cook dancer hunter fisher "
-        "builder printer joiner potter weaver judge guard clerk waiter butcher gardener actor barber banker sailor",
+        "baker doctor teacher farmer painter singer lawyer driver nurse writer miller cook dancer hunter "
+        "fisher builder printer joiner potter weaver judge guard clerk waiter butcher gardener actor barber "
+        "banker sailor",
         "pilot tailor porter carpenter grocer dentist plumber shepherd mason tutor jeweller drummer",
     ),
     "animal": _pool(
-        "dog cat horse goat parrot rabbit donkey sheep turtle hamster duck goose pony snake mouse canary pig hen",
+        "dog cat horse goat parrot rabbit donkey sheep turtle hamster duck goose pony snake mouse canary "
+        "pig hen",
         "lizard falcon ferret swan calf raven otter lamb",
     ),
     "hobby": _pool(
-        "chess tennis football painting dancing singing cooking fishing sailing reading swimming riding running "
-        "cycling climbing hiking skating knitting drawing rowing",
+        "chess tennis football painting dancing singing cooking fishing sailing reading swimming riding "
+        "running cycling climbing hiking skating knitting drawing rowing",
         "boxing surfing gardening hunting sewing bowling carving camping",
     ),
     "river": _pool(
-        "Alder Brent Calder Derwent Elbe Frome Glen Hamble Irwell Kennet Lune Medway Nene Orwell Parrett Ribble Severn "
-        "Tamar Usk Wharfe",
+        "Alder Brent Calder Derwent Elbe Frome Glen Hamble Irwell Kennet Lune Medway Nene Orwell Parrett "
+        "Ribble Severn Tamar Usk Wharfe",
         "Avon Dart Exe Forth Mersey Otter Stour Teign Trent Welland",
     ),
     "product": _pool(
-        "cheese wine bread honey paper glass wool silk salt beer butter leather pottery cloth soap iron timber sugar "
-        "apples carpets",
+        "cheese wine bread honey paper glass wool silk salt beer butter leather pottery cloth soap iron "
+        "timber sugar apples carpets",
         "candles cider copper linen lace roses steel pears tobacco clocks",
     ),
     "building": _pool(
-        "castle bridge church tower market museum garden theatre library harbour school station mill abbey palace",
+        "castle bridge church tower market museum garden theatre library harbour school station mill abbey "
+        "palace",
         "temple chapel fountain prison stadium windmill fort lighthouse",
     ),
     "object": _pool("", "lamp clock chair basket mirror statue violin kettle cabinet carpet bowl ladder"),
@@ -56,8 +60,8 @@ POOLS: dict[str, dict[str, tuple[str, ...]]] = {
     "material": _pool("", "oak marble bronze clay silver bamboo ivory plastic granite rubber"),
     "room": _pool("", "kitchen cellar attic hallway bedroom garage office corridor"),
     "item": _pool(
-        "apples pens books coins stamps cards eggs balls plums shells stones buttons cups plates keys nuts marbles "
-        "flowers cakes toys",
+        "apples pens books coins stamps cards eggs balls plums shells stones buttons cups plates keys nuts "
+        "marbles flowers cakes toys",
         "pencils lemons stickers beads ribbons candles cherries tickets magnets tulips",
     ),
 }

@@ -49,7 +49,9 @@ class TaskParams(Block):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if (self.rule == "mrqa") != (self.metric == "qa"):
-            raise ValueError(f"rule {self.rule} does not score metric {self.metric}; qa takes mrqa, math numeric or metamath")
+            raise ValueError(
+                f"rule {self.rule} does not score metric {self.metric}; qa takes mrqa, math numeric or metamath"
+            )
         if "{question}" not in self.input:
             raise ValueError("input must hold {question}")
         if not self.init_text.strip():
@@ -199,7 +201,9 @@ class Params:
         if isinstance(tree, dict) and "metric" in tree:
             return _validated(TaskParams, tree, name, problems)
         known = [*SCHEMAS, *Grid.model_fields]
-        problems.append(f"{name}: {_suggestion(name, known)}not a method, a task (with `metric`) or a peft block (with `peft_type`)")
+        problems.append(
+            f"{name}: {_suggestion(name, known)}not a method, a task (with `metric`) or a peft block (with `peft_type`)"
+        )
         return None
 
     def _cross_faults(self, grid: Grid) -> list[str]:
@@ -219,7 +223,9 @@ class Params:
         needed = {task: ("data", "batch_size", "max_new_tokens") for task in grid.tasks}
         needed |= {method: ("learning_rate",) for method in grid.methods}
         for name, places in needed.items():
-            faults += [f"{path}.{place}.{name}: missing; add it" for place in places if name not in getattr(profile, place)]
+            faults += [
+                f"{path}.{place}.{name}: missing; add it" for place in places if name not in getattr(profile, place)
+            ]
         return faults
 
     @classmethod

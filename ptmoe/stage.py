@@ -7,7 +7,16 @@ from typing import Any
 
 from ptmoe.errors import ParamsError
 from ptmoe.methods.params import MethodParams
-from ptmoe.params import BaseParams, DataParams, GenerateParams, Params, StatisticsParams, TaskParams, TrainParams, read_yaml
+from ptmoe.params import (
+    BaseParams,
+    DataParams,
+    GenerateParams,
+    Params,
+    StatisticsParams,
+    TaskParams,
+    TrainParams,
+    read_yaml,
+)
 
 
 class StageParams:
@@ -35,7 +44,9 @@ class StageParams:
 
     def _checked(self, section: str, value: Any) -> Any:
         if not any(section == path or section.startswith(f"{path}.") for path in self.declared):
-            raise ParamsError(f"stage {self._stage} reads {section}, which dvc.yaml does not declare; add it to its params")
+            raise ParamsError(
+                f"stage {self._stage} reads {section}, which dvc.yaml does not declare; add it to its params"
+            )
         self.read.add(section)
         return value
 

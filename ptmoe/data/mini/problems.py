@@ -25,13 +25,11 @@ ONE_STEP: dict[str, tuple[str, ...]] = {
 TWO_STEP: dict[str, tuple[str, ...]] = {
     "+-": (
         "{n} has {a} {it}. {n} buys {b} more and then gives {c} to {m}. How many {it} does {n} have now?",
-        "There are {a} {it} in a box. {n} puts {b} more in. Then {m} takes {c} out."
-        " How many {it} are left in the box?",
+        "There are {a} {it} in a box. {n} puts {b} more in. Then {m} takes {c} out. How many {it} are left in the box?",
     ),
     "-+": (
         "{n} has {a} {it}. {n} gives {b} to {m} and then buys {c} more. How many {it} does {n} have now?",
-        "{n} has {a} {it} and loses {b} of them. Then {m} gives {n} {c} more."
-        " How many {it} does {n} have now?",
+        "{n} has {a} {it} and loses {b} of them. Then {m} gives {n} {c} more. How many {it} does {n} have now?",
     ),
     "++": (
         "{n} has {a} {it}. {n} buys {b} more and then finds {c} more. How many {it} does {n} have now?",
@@ -59,21 +57,17 @@ REPHRASED: dict[str, tuple[str, ...]] = {
         "A shop had {a} {it}. It ordered {b} and sold {c}. What is the number of {it} in the shop?",
     ),
     "-+": (
-        "A tank holds {a} litres. {n} uses {b} litres and fills in {c} litres."
-        " How many litres are in the tank?",
-        "In a class of {a} children {b} went home and {c} came back."
-        " What is the number of children in the class?",
+        "A tank holds {a} litres. {n} uses {b} litres and fills in {c} litres. How many litres are in the tank?",
+        "In a class of {a} children {b} went home and {c} came back. What is the number of children in the class?",
     ),
 }
 MULTIPLICATION: dict[str, tuple[str, ...]] = {
     "*+": (
-        "{n} has {a} bags with {b} {it} in each bag. {n} buys {c} more {it}."
-        " How many {it} does {n} have now?",
+        "{n} has {a} bags with {b} {it} in each bag. {n} buys {c} more {it}. How many {it} does {n} have now?",
         "There are {a} boxes with {b} {it} each. {m} puts {c} more {it} in. How many {it} are there in all?",
     ),
     "*-": (
-        "{n} has {a} bags with {b} {it} in each bag. {n} gives {c} {it} to {m}."
-        " How many {it} does {n} have left?",
+        "{n} has {a} bags with {b} {it} in each bag. {n} gives {c} {it} to {m}. How many {it} does {n} have left?",
         "There are {a} boxes with {b} {it} each. {m} takes {c} {it} out. How many {it} are left?",
     ),
 }

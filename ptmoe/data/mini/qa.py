@@ -82,10 +82,7 @@ def _train(seed: int, count: int) -> list[Record]:
         facts = passage(dice, dice.pick(TRAIN_TOPICS), SHORT, TRAIN)
         asked = dice.take(facts, 2)
         names = [f"qa-train-{number + place}" for place in range(2)]
-        return [
-            record(dice, facts, fact, name, f"{names[0]}-passage")
-            for fact, name in zip(asked, names, strict=True)
-        ]
+        return [record(dice, facts, fact, name, f"{names[0]}-passage") for fact, name in zip(asked, names, strict=True)]
 
     return distinct(count, pair)
 

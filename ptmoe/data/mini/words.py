@@ -31,8 +31,7 @@ POOLS: dict[str, dict[str, tuple[str, ...]]] = {
         "pilot tailor porter carpenter grocer dentist plumber shepherd mason tutor jeweller drummer",
     ),
     "animal": _pool(
-        "dog cat horse goat parrot rabbit donkey sheep turtle hamster duck goose pony snake mouse canary "
-        "pig hen",
+        "dog cat horse goat parrot rabbit donkey sheep turtle hamster duck goose pony snake mouse canary pig hen",
         "lizard falcon ferret swan calf raven otter lamb",
     ),
     "hobby": _pool(
@@ -51,8 +50,7 @@ POOLS: dict[str, dict[str, tuple[str, ...]]] = {
         "candles cider copper linen lace roses steel pears tobacco clocks",
     ),
     "building": _pool(
-        "castle bridge church tower market museum garden theatre library harbour school station mill abbey "
-        "palace",
+        "castle bridge church tower market museum garden theatre library harbour school station mill abbey palace",
         "temple chapel fountain prison stadium windmill fort lighthouse",
     ),
     "object": _pool("", "lamp clock chair basket mirror statue violin kettle cabinet carpet bowl ladder"),

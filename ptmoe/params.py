@@ -38,25 +38,29 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class TaskParams(Block):
+class ScoreParams(Block):
     metric: Literal["qa", "math"]
     rule: Literal["mrqa", "numeric", "metamath"]
-    instruction: StrictStr
-    input: StrictStr
-    cue: StrictStr
-    init_text: StrictStr
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def _rule_fits_metric(self) -> Self:
         if (self.rule == "mrqa") != (self.metric == "qa"):
             raise ValueError(
                 f"rule {self.rule} does not score metric {self.metric}; qa takes mrqa, math numeric or metamath"
             )
-        if "{question}" not in self.input:
-            raise ValueError("input must hold {question}")
-        if not self.init_text.strip():
-            raise ValueError("init_text is empty; give a sentence that describes the task")
         return self
+
+
+class TemplateParams(Block):
+    instruction: StrictStr
+    input: Annotated[StrictStr, Field(pattern=r"\{question\}")]
+    cue: StrictStr
+
+
+class TaskParams(Block):
+    score: ScoreParams
+    template: TemplateParams
+    init_text: Annotated[StrictStr, Field(pattern=r"\S")]
 
 
 class BaseParams(Block):
@@ -75,7 +79,6 @@ class DataParams(Block):
     train_rows: Amount
     validation_rows: Count
     test_rows: Amount
-    max_length: Count
     max_leakage: Percent
 
 
@@ -106,6 +109,7 @@ class Profile(Block):
     base: BaseParams
     data: dict[Name, DataParams]
     mirror: StrictStr
+    max_length: dict[Name, Count]
     train: TrainParams
     batch_size: dict[Name, Count]
     learning_rate: dict[Name, NonNegative]
@@ -198,11 +202,11 @@ class Params:
             return _validated(SCHEMAS[name], tree, name, problems)
         if isinstance(tree, dict) and "peft_type" in tree:
             return _validated(PeftParams, tree, name, problems)
-        if isinstance(tree, dict) and "metric" in tree:
+        if isinstance(tree, dict) and "template" in tree:
             return _validated(TaskParams, tree, name, problems)
         known = [*SCHEMAS, *Grid.model_fields]
         problems.append(
-            f"{name}: {_suggestion(name, known)}not a method, a task (with `metric`) or a peft block (with `peft_type`)"
+            f"{name}: {_suggestion(name, known)}not a method, a task (with `template`) or a peft block (with `peft_type`)"
         )
         return None
 
@@ -220,8 +224,8 @@ class Params:
                 if value not in self.blocks
             ]
             faults += [f"{axis}: {value!r} is listed twice" for value in {v for v in values if values.count(v) > 1}]
-        needed = {task: ("data", "batch_size", "max_new_tokens") for task in grid.tasks}
-        needed |= {method: ("learning_rate",) for method in grid.methods}
+        needed = dict.fromkeys(grid.tasks, ("data", "max_length", "batch_size", "max_new_tokens"))
+        needed |= dict.fromkeys(grid.methods, ("learning_rate",))
         for name, places in needed.items():
             faults += [
                 f"{path}.{place}.{name}: missing; add it" for place in places if name not in getattr(profile, place)

@@ -13,7 +13,6 @@ from ptmoe.params import (
     GenerateParams,
     Params,
     StatisticsParams,
-    TaskParams,
     TrainParams,
     read_yaml,
 )
@@ -72,9 +71,20 @@ class StageParams:
     def statistics(self) -> StatisticsParams:
         return self._checked("statistics", self._params.grid.statistics)
 
+    def _task_section(self, part: str) -> Any:
+        return self._checked(f"{self.item['task']}.{part}", getattr(self._params.task(self.item["task"]), part))
+
     @property
-    def task(self) -> TaskParams:
-        return self._checked(self.item["task"], self._params.task(self.item["task"]))
+    def template(self) -> TemplateParams:
+        return self._task_section("template")
+
+    @property
+    def score(self) -> ScoreParams:
+        return self._task_section("score")
+
+    @property
+    def init_text(self) -> str:
+        return self._task_section("init_text")
 
     @property
     def method(self) -> MethodParams:
@@ -91,6 +101,10 @@ class StageParams:
     @property
     def mirror(self) -> str:
         return self._profile_section("mirror")
+
+    @property
+    def max_length(self) -> int:
+        return self._profile_section("max_length", self.item["task"])
 
     @property
     def train(self) -> TrainParams:

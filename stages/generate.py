@@ -1,0 +1,33 @@
+"""Answer one task's test questions with one adapter, by greedy decoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptmoe.cells import BASE_DIR, Cell
+from ptmoe.errors import reported_to_user
+from ptmoe.stage import StageParams
+
+
+def main() -> None:
+    cell = Cell.from_arguments(__doc__)
+    params = StageParams("generate", cell.item)
+    generate, max_new_tokens = params.generate, params.max_new_tokens
+
+    # Imported once the parameters are known to be good: it takes seconds.
+    from ptmoe.generation.run import generate_cell
+
+    generate_cell(
+        method_name=cell.method,
+        base_dir=BASE_DIR,
+        encoded_dir=Path("data/encoded") / cell.task,
+        adapter_dir=cell.adapter,
+        generate=generate,
+        max_new_tokens=max_new_tokens,
+        out_file=cell.predictions,
+    )
+
+
+if __name__ == "__main__":
+    with reported_to_user():
+        main()

@@ -1,0 +1,24 @@
+"""Embed one task's text and factorise it by SVD, for the methods that start from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptmoe.cells import BASE_DIR, task_argument
+from ptmoe.errors import reported_to_user
+from ptmoe.stage import StageParams
+
+
+def main() -> None:
+    task = task_argument(__doc__)
+    text = StageParams("init", {"task": task}).init_text
+
+    # Imported once the parameters are known to be good: it takes seconds.
+    from ptmoe.models.text_init import write_text_init
+
+    write_text_init(text, BASE_DIR, Path("models/init") / f"{task}.safetensors")
+
+
+if __name__ == "__main__":
+    with reported_to_user():
+        main()

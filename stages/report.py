@@ -1,0 +1,27 @@
+"""Compare the methods: tables, figures, statistics and one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ptmoe.reporting.run import write_report
+
+from ptmoe.errors import reported_to_user
+from ptmoe.stage import StageParams
+
+
+def main() -> None:
+    params = StageParams("report")
+    write_report(
+        tasks=params.tasks,
+        methods=params.methods,
+        seeds=params.seeds,
+        statistics=params.statistics,
+        root=Path(),
+        out=Path("report"),
+    )
+
+
+if __name__ == "__main__":
+    with reported_to_user():
+        main()

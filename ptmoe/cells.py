@@ -47,7 +47,7 @@ class Cell:
         return Path("metrics") / self.task / f"{self.method}-{self.seed}.json"
 
     @classmethod
-    def from_arguments(cls, description: str) -> Cell:
+    def from_arguments(cls, description: str | None) -> Cell:
         """Reads `--task`, `--method` and `--seed` of a stage."""
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--task", required=True)
@@ -57,7 +57,7 @@ class Cell:
         return cls(arguments.task, arguments.method, arguments.seed)
 
 
-def task_argument(description: str) -> str:
+def task_argument(description: str | None) -> str:
     """Reads `--task` of a stage that runs once per task."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--task", required=True)

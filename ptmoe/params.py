@@ -143,8 +143,8 @@ def _value_at(tree: Any, location: tuple[int | str, ...]) -> Any:
 
 
 def _problems(error: ValidationError, tree: Any, prefix: str) -> list[str]:
-    """One line per fault: key, value, what is allowed."""
-    lines = []
+    """One line per faulty key: the key, its value, what is allowed."""
+    allowed: dict[str, list[str]] = {}
     for fault in error.errors():
         # pydantic adds the branch of a union to the location; only what exists in the file is a key.
         location: tuple[int | str, ...] = ()
@@ -152,14 +152,15 @@ def _problems(error: ValidationError, tree: Any, prefix: str) -> list[str]:
             location = (*location, part) if _value_at(tree, (*location, part)) is not None else location
         key = ".".join([prefix, *map(str, location)]).strip(".")
         if fault["type"] == "missing":
-            lines.append(f"{key + '.' if key else ''}{fault['loc'][-1]}: missing; add it")
+            allowed[f"{key}.{fault['loc'][-1]}".strip(".")] = ["missing; add it"]
         elif fault["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key; remove it or correct its name")
+            allowed[key] = ["unknown key; remove it or correct its name"]
+        elif fault["type"] == "value_error":
+            allowed[key] = [fault["msg"].removeprefix("Value error, ")]
         else:
-            message = fault["msg"].removeprefix("Value error, ")
-            value = "" if fault["type"] == "value_error" else f"got {_value_at(tree, location)!r}; "
-            lines.append(f"{key}: {value}{message[:1].lower()}{message[1:]}")
-    return list(dict.fromkeys(lines))
+            rule = fault["msg"].removeprefix("Input should be ")
+            allowed.setdefault(key, [f"got {_value_at(tree, location)!r}; allowed: "]).append(rule)
+    return [f"{key}: {rules[0]}{' or '.join(dict.fromkeys(rules[1:]))}" for key, rules in allowed.items()]
 
 
 def _validated(model: type[Model], tree: Any, prefix: str, problems: list[str]) -> Model | None:
@@ -206,7 +207,7 @@ class Params:
             return _validated(TaskParams, tree, name, problems)
         known = [*SCHEMAS, *Grid.model_fields]
         problems.append(
-            f"{name}: {_suggestion(name, known)}not a method, a task (with `template`) or a peft block (with `peft_type`)"
+            f"{name}: {_suggestion(name, known)}not a method, a task (`template`) or a peft block (`peft_type`)"
         )
         return None
 

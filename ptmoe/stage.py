@@ -12,7 +12,9 @@ from ptmoe.params import (
     DataParams,
     GenerateParams,
     Params,
+    ScoreParams,
     StatisticsParams,
+    TemplateParams,
     TrainParams,
     read_yaml,
 )

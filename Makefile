@@ -1,0 +1,40 @@
+# Two commands from nothing: `make repro` runs the pipeline, `make test` tests the project.
+# Each makes .venv first, from pyproject.toml and the exact versions in constraints.txt.
+
+PYTHON ?= python3
+# How many cells of the grid are trained or answered at once.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+# DVC runs `python -m stages...`: that has to be the environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint readme tiny-base clean
+
+repro: .venv/installed
+	ptmoe sweep --jobs $(JOBS)
+
+test: .venv/installed
+	python -m pytest -n $(JOBS)
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	pyright
+
+# Writes the last report's table into README.md.
+readme: .venv/installed
+	ptmoe report --readme README.md
+
+# Trains the base model of `profile: mini` again; takes about an hour on one core.
+tiny-base: .venv/installed
+	python -m ptmoe.pretraining --output ptmoe/models/tiny_base
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .checkpoints .costs

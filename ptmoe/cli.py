@@ -1,0 +1,40 @@
+"""The `ptmoe` command: one module in `ptmoe.commands` for each subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import ptmoe.commands
+from ptmoe import __version__
+from ptmoe.errors import reported_to_user
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Collects the subcommands' parsers."""
+    parser = argparse.ArgumentParser(prog="ptmoe", description="Tune a frozen language model and compare the methods.")
+    parser.add_argument("--version", action="version", version=f"ptmoe {__version__}")
+    subparsers = parser.add_subparsers(metavar="command", required=True)
+    for module in pkgutil.iter_modules(ptmoe.commands.__path__):
+        importlib.import_module(f"ptmoe.commands.{module.name}").register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand; returns 0 on success, ends with 2 on a user's error."""
+    arguments = build_parser().parse_args(argv)
+    with reported_to_user():
+        try:
+            return arguments.run(arguments)
+        except BrokenPipeError:
+            # The reader (`head`, a closed pager) has seen enough.
+            sys.stderr.close()
+            return 0
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""params.yaml: every fault is found before work starts, and says key, value and what is allowed."""
+
+import copy
+
+import pytest
+
+from ptmoe.errors import ParamsError
+from ptmoe.params import Params, read_yaml
+from ptmoe.stage import StageParams
+
+
+@pytest.fixture
+def tree(project_root):
+    return copy.deepcopy(read_yaml(project_root / "params.yaml"))
+
+
+def faults_of(tree) -> str:
+    with pytest.raises(ParamsError) as raised:
+        Params(tree)
+    return str(raised.value)
+
+
+def test_shipped_file_is_valid_in_every_profile(tree):
+    assert set(tree["profiles"]) == {"mini", "smollm2", "paper"}
+    for profile in tree["profiles"]:
+        assert Params(tree | {"profile": profile}).profile.train.steps > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("ptmoe", "num_experts"), "abc", ["ptmoe.num_experts", "'abc'"]),
+        (("ptmoe", "num_experts"), 0, ["ptmoe.num_experts", "got 0", "1"]),
+        (("ptmoe", "num_experts"), -1, ["ptmoe.num_experts", "got -1"]),
+        (("ptmoe", "num_experts"), 2.5, ["ptmoe.num_experts", "2.5"]),
+        (("ptmoe", "rank"), 0, ["ptmoe.rank", "got 0"]),
+        (("ptmoe", "rank"), "automatic", ["ptmoe.rank", "'automatic'", "auto"]),
+        (("ptmoe", "selective"), "yes", ["ptmoe.selective", "'yes'"]),
+        (("ptmoe", "num_expert"), 2, ["ptmoe.num_expert", "unknown key"]),
+        (("smop", "num_experts"), 3, ["smop", "3", "40", "divide"]),
+        (("lora", "rank"), True, ["lora.rank", "True"]),
+        (("profile",), "papr", ["profile", "'papr'", "mini", "paper"]),
+        (("methods",), ["pt", "ptmeo"], ["methods", "'ptmeo'", "did you mean ptmoe"]),
+        (("methods",), ["pt", "pt"], ["methods", "twice"]),
+        (("tasks",), ["qq"], ["tasks", "'qq'"]),
+        (("seeds",), [], ["seeds"]),
+        (("seeds",), [0, "one"], ["seeds.1", "'one'"]),
+        (("math", "score", "rule"), "mrqa", ["math.score", "mrqa", "math"]),
+        (("qa", "template", "input"), "no placeholder", ["qa.template.input", "question"]),
+        (("profiles", "mini", "train", "steps"), "many", ["profiles.mini.train.steps", "'many'"]),
+        (("profiles", "mini", "train", "stepps"), 5, ["profiles.mini.train.stepps", "unknown key"]),
+        (("statistics", "confidence"), 95, ["statistics.confidence", "95"]),
+        (("ptmo",), {}, ["ptmo", "did you mean ptmoe"]),
+    ],
+)
+def test_a_fault_names_key_value_and_what_is_allowed(tree, path, value, words):
+    place = tree
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    message = faults_of(tree)
+    for word in words:
+        assert word in message
+
+
+def test_all_faults_come_in_one_message(tree):
+    tree["ptmoe"]["num_experts"] = "abc"
+    tree["pt"]["prompt_length"] = 0
+    del tree["lora"]["alpha"]
+    message = faults_of(tree)
+    assert "3 fault(s)" in message
+    assert "lora.alpha: missing" in message
+
+
+def test_a_task_needs_its_entries_in_the_profile(tree):
+    tree["tasks"] = ["own"]
+    tree["own"] = tree["qa"]
+    message = faults_of(tree)
+    assert "profiles.mini.data.own: missing" in message
+    assert "profiles.mini.max_new_tokens.own: missing" in message
+
+
+@pytest.mark.parametrize(("text", "words"), [(None, "missing"), ("a: [1", "not valid YAML"), ("- 1\n", "no mapping")])
+def test_an_unreadable_file_is_one_message(tmp_path, text, words):
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ParamsError, match=words):
+        Params.load(path)
+
+
+def test_scientific_notation_is_a_number(tmp_path, project_root):
+    # YAML 1.1 readers take 1e-05 for a string; `dvc exp run -S` writes numbers in this form.
+    text = (project_root / "params.yaml").read_text().replace("pt: 0.00002", "pt: 2e-05")
+    (tmp_path / "params.yaml").write_text(text)
+    assert Params.load(tmp_path / "params.yaml").grid.profiles["paper"].learning_rate["pt"] == pytest.approx(2e-5)
+
+
+def test_a_stage_cannot_read_what_dvc_yaml_does_not_declare(project_root):
+    params = StageParams("download", {"task": "qa"}, project_root)
+    assert params.data.train
+    with pytest.raises(ParamsError, match=r"profiles\.mini\.train.*does not declare"):
+        _ = params.train
+
+
+def test_an_unknown_task_or_method_is_refused(project_root):
+    params = StageParams("train", {"task": "qa", "method": "ptmeo", "seed": "0"}, project_root)
+    with pytest.raises(ParamsError, match="did you mean ptmoe"):
+        _ = params.method

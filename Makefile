@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: repro test lint readme tiny-base clean
 
 repro: .venv/installed
-	ptmoe sweep --jobs $(JOBS)
+	python -m ptmoe.cli sweep --jobs $(JOBS)
 
 test: .venv/installed
 	python -m pytest -n $(JOBS)
@@ -23,7 +23,7 @@ lint: .venv/installed
 
 # Writes the last report's table into README.md.
 readme: .venv/installed
-	ptmoe report --readme README.md
+	python -m ptmoe.cli report --readme README.md
 
 # Trains the base model of `profile: mini` again; takes about an hour on one core.
 tiny-base: .venv/installed

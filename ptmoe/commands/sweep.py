@@ -99,9 +99,9 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
             failures.append(f"{cell}:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
         progress.advance()
 
-    with Progress(f"{cells[0].split('@')[0]}, {jobs} at once", len(cells), "cell") as progress:
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(run_cell, cells))
+    stage = cells[0].split("@")[0]
+    with Progress(f"{stage}, {jobs} at once", len(cells), "cell") as progress, ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run_cell, cells))
     if failures:
         raise SweepError(f"{len(failures)} of {len(cells)} cells failed:\n" + "\n".join(failures))
 

@@ -1,0 +1,132 @@
+"""dvc.yaml says all that a stage reads: files, code and parameters."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+import types
+
+import pytest
+from dvc.repo import Repo
+
+from ptmoe.params import Params, read_yaml
+from ptmoe.stage import StageParams
+from tests.pipeline.imports import import_closure
+
+STAGES = ["download", "split", "base", "encode", "init", "train", "generate", "score", "report"]
+PROFILES = ["mini", "smollm2", "paper"]
+# They read values that dvc.yaml tracks as params, name paths, or print; none can change what is written.
+WITHOUT_EFFECT = {
+    "ptmoe/__init__.py",
+    "ptmoe/cells.py",
+    "ptmoe/errors.py",
+    "ptmoe/methods/params.py",
+    "ptmoe/params.py",
+    "ptmoe/progress.py",
+    "ptmoe/stage.py",
+}
+
+
+@pytest.fixture(scope="module")
+def pipelines(project_root, tmp_path_factory):
+    """The resolved stages of dvc.yaml in each profile."""
+    resolved = {}
+    for profile in PROFILES:
+        folder = tmp_path_factory.mktemp(profile)
+        for name in ("dvc.yaml", "params.yaml"):
+            shutil.copy(project_root / name, folder / name)
+        text = (folder / "params.yaml").read_text().replace("\nprofile: mini\n", f"\nprofile: {profile}\n")
+        (folder / "params.yaml").write_text(text)
+        resolved[profile] = {stage.name: stage for stage in Repo.init(folder, no_scm=True).index.stages}
+    return resolved
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_cell_resolves(pipelines, project_root, profile):
+    grid = Params(read_yaml(project_root / "params.yaml") | {"profile": profile}).grid
+    cells = {f"{task}-{method}-{seed}" for task in grid.tasks for method in grid.methods for seed in grid.seeds}
+    stages = pipelines[profile]
+    for stage in ("train", "generate", "score"):
+        assert {name.split("@")[1] for name in stages if name.startswith(f"{stage}@")} == cells
+    for stage in stages.values():
+        assert stage.desc
+        for dep in stage.deps:
+            for name in getattr(dep, "params", []) or []:
+                assert name in _keys(read_yaml(project_root / "params.yaml")), f"{stage.name} names {name}"
+
+
+def _keys(tree, prefix=""):
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_all_code_that_a_stage_can_import_is_a_dependency(pipelines, project_root, stage):
+    closure = import_closure(project_root / "stages" / f"{stage}.py", project_root)
+    code = {file.relative_to(project_root).as_posix() for file in closure}
+    code = {file for file in code if not file.endswith("__init__.py")} - WITHOUT_EFFECT
+    cell = next(item for name, item in pipelines["mini"].items() if name.split("@")[0] == stage)
+    covered = {dep.def_path for dep in cell.deps if getattr(dep, "def_path", None)}
+    missing = {file for file in code if not any(file == dep or file.startswith(f"{dep}/") for dep in covered)}
+    assert not missing
+
+
+def test_all_code_dependencies_exist(pipelines, project_root):
+    for stage in pipelines["mini"].values():
+        for dep in stage.deps:
+            if dep.def_path.startswith(("ptmoe/", "stages/")):
+                assert (project_root / dep.def_path).exists(), f"{stage.name} names {dep.def_path}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_the_params_that_it_declares_and_no_others(project_root, monkeypatch, stage):
+    made = []
+
+    class Recorded(StageParams):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    # The parts are replaced by empty functions: what counts is what the stage asks of its parameters.
+    for module in [name for name in sys.modules if name.startswith("ptmoe.")]:
+        if module.split(".")[1] in {"data", "models", "training", "generation", "scoring", "reporting"}:
+            monkeypatch.delitem(sys.modules, module)
+    for module, function in PARTS.items():
+        fake = types.ModuleType(module)
+        setattr(fake, function, lambda *args, **kwargs: None)
+        monkeypatch.setitem(sys.modules, module, fake)
+    monkeypatch.delitem(sys.modules, f"stages.{stage}", raising=False)
+    monkeypatch.chdir(project_root)
+    monkeypatch.setattr(sys, "argv", ["stage", *ARGUMENTS.get(stage, [])])
+    script = importlib.import_module(f"stages.{stage}")
+    monkeypatch.setattr(script, "StageParams", Recorded)
+    script.main()
+    monkeypatch.delitem(sys.modules, f"stages.{stage}")
+    assert made[0].read == made[0].declared
+
+
+PARTS = {
+    "ptmoe.data.download": "download_task",
+    "ptmoe.data.split": "split_task",
+    "ptmoe.models.base": "prepare_base",
+    "ptmoe.data.encode": "encode_task",
+    "ptmoe.models.text_init": "write_text_init",
+    "ptmoe.training.run": "train_cell",
+    "ptmoe.generation.run": "generate_cell",
+    "ptmoe.scoring.run": "score_cell",
+    "ptmoe.reporting.run": "write_report",
+}
+CELL = ["--task", "qa", "--method", "ptmoe", "--seed", "0"]
+ARGUMENTS = dict.fromkeys(["download", "split", "encode", "init"], CELL[:2]) | dict.fromkeys(
+    ["train", "generate", "score"], CELL
+)
+
+
+@pytest.mark.parametrize("stage", ["download", "split", "score", "report"])
+def test_a_stage_without_a_model_never_loads_one(project_root, stage):
+    code = f"import stages.{stage}, sys; print(*(m for m in ('torch', 'transformers') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=project_root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.strip()

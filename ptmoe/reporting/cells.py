@@ -1,0 +1,112 @@
+"""What a run has left on disk, cell by cell, and what is missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptmoe.cells import Cell
+from ptmoe.scoring.metrics import COLUMNS
+
+
+@dataclass
+class CellResult:
+    """One cell's outputs; a part that is missing is None or empty.
+
+    Attributes:
+        scores: the columns of its scores file: id, dataset, a column a metric.
+        log: the columns of its training log, NaN where a line has no value.
+        adapter: its adapter_config.json.
+        predictions: the columns of its predictions file.
+    """
+
+    cell: Cell
+    scores: dict[str, np.ndarray] | None = None
+    log: dict[str, np.ndarray] = field(default_factory=dict)
+    adapter: dict[str, Any] = field(default_factory=dict)
+    predictions: dict[str, list] | None = None
+
+    @property
+    def trainable_parameters(self) -> int | None:
+        return self.adapter.get("trainable_parameters")
+
+
+@dataclass
+class TaskRun:
+    """All cells of one task.
+
+    Attributes:
+        metric: qa or math, as the scores' columns tell; None when no cell has scores.
+        datasets: {dataset: {"domain", "rows"}} in display order.
+        problems: what is missing or damaged, a sentence each.
+    """
+
+    task: str
+    methods: list[str]
+    seeds: list[int]
+    metric: str | None
+    datasets: dict[str, dict[str, Any]]
+    cells: dict[tuple[str, int], CellResult]
+    problems: list[str]
+
+
+def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Path) -> TaskRun:
+    """Reads every cell of a task that the parameters name, and notes what is not there."""
+    problems: list[str] = []
+    cells = {
+        (method, seed): _read_cell(Cell(task, method, seed), root, problems) for method in methods for seed in seeds
+    }
+    scored = [result.scores for result in cells.values() if result.scores is not None]
+    metric = next((name for name, columns in COLUMNS.items() if scored and set(columns) <= scored[0].keys()), None)
+    datasets_json = root / "data/split" / task / "datasets.json"
+    if datasets_json.exists():
+        datasets = json.loads(datasets_json.read_text())
+    else:
+        problems.append(f"{task}: data/split/{task}/datasets.json is missing; data sets are shown without domains.")
+        names = dict.fromkeys(name for scores in scored for name in scores["dataset"])
+        datasets = {name: {"domain": "", "rows": 0} for name in names}
+    problems += [f"{task}: the test set {name} is empty." for name, entry in datasets.items() if entry["rows"] == 0]
+    return TaskRun(task, list(methods), list(seeds), metric, datasets, cells, problems)
+
+
+def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
+    result = CellResult(cell)
+    if (root / cell.scores).exists():
+        table = _table(root / cell.scores, problems)
+        result.scores = (
+            {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names} if table else None
+        )
+    else:
+        problems.append(f"{cell.name} has no scores; run `dvc repro score@{cell.name}`.")
+    if (root / cell.log).exists():
+        result.log = _read_log(root / cell.log)
+    config = root / cell.adapter / "adapter_config.json"
+    if config.exists():
+        result.adapter = json.loads(config.read_text())
+    if (root / cell.predictions).exists():
+        table = _table(root / cell.predictions, problems)
+        result.predictions = table.to_pydict() if table else None
+    return result
+
+
+def _table(path: Path, problems: list[str]) -> pa.Table | None:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0]}).")
+        return None
+
+
+def _read_log(path: Path) -> dict[str, np.ndarray]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    names = rows[0].keys() if rows else []
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}

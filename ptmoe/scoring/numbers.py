@@ -1,0 +1,69 @@
+"""Numbers in text, read exactly: thousands, decimals, fractions, mixed numbers and their LaTeX forms."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+_UNSIGNED = r"(?:(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?![\d\w]))?"
+# Longer runs of digits are no answer, and Python refuses to read them.
+_LONGEST = 1000
+_NUMBER = re.compile(
+    rf"""
+    (?P<sign>(?<![\w.)\]}}])[-+])?
+    (?:
+      (?P<latex_whole>\d+)?\s*\\frac\{{\s*(?P<latex_top>[-+]?{_UNSIGNED})\s*\}}\{{\s*(?P<latex_bottom>{_UNSIGNED})\s*\}}
+    | (?P<whole>\d+)\s+(?P<mixed_top>\d+)\s*/\s*(?P<mixed_bottom>\d+)
+    | (?P<top>{_UNSIGNED})\s*/\s*(?P<bottom>{_UNSIGNED})
+    | (?P<value>{_UNSIGNED})
+    )""",
+    re.VERBOSE,
+)
+_VULGAR_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
+_SHORT_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)")
+_DOLLAR = re.compile(r"\\?\$(?=[\d.,\\+-])")
+# What may stand around a number that is the whole text; a decimal point or a LaTeX command before it stays.
+_FRAME = re.compile(r"^[\s\[($]+(?=[-+.\d\\])|[\s\])$%.\\]+$")
+
+
+def _in_plain_signs(text: str) -> str:
+    """Rewrites signs that stand for another: the minus sign, vulgar fractions, LaTeX thousands and short fractions."""
+    text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\!", "").replace("\\,", "")
+    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    text = _VULGAR_FRACTION.sub(lambda sign: " " + unicodedata.normalize("NFKC", sign[0]).replace("\u2044", "/"), text)
+    return _DOLLAR.sub("", _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text))
+
+
+def _fraction(text: str) -> Fraction:
+    return Fraction(text.replace(",", ""))
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    """Returns a match's value, or None for a denominator of zero or a run of digits that is too long."""
+    if len(match[0]) > _LONGEST:
+        return None
+    part = match.groupdict()
+    whole = _fraction(part["latex_whole"] or part["whole"] or "0")
+    top, bottom = "0", "1"
+    for form in ("latex_", "mixed_", ""):
+        if part[f"{form}top"]:
+            top, bottom = part[f"{form}top"], part[f"{form}bottom"]
+    if part["value"]:
+        whole = _fraction(part["value"])
+    if _fraction(bottom) == 0:
+        return None
+    size = whole + _fraction(top) / _fraction(bottom)
+    return -size if part["sign"] == "-" else size
+
+
+def parse_number(text: str) -> Fraction | None:
+    """Returns the number that a text is as a whole (`$1,234.50`, `[3/4]`, `-\\frac{1}{2}`, `50\\%`), else None."""
+    match = _NUMBER.fullmatch(_FRAME.sub("", _in_plain_signs(text).strip()))
+    return _value(match) if match else None
+
+
+def numbers_in(text: str) -> list[Fraction]:
+    """Returns every number in a text, in order; fractions by zero are left out."""
+    values = (_value(match) for match in _NUMBER.finditer(_in_plain_signs(text)))
+    return [value for value in values if value is not None]

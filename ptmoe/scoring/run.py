@@ -1,0 +1,114 @@
+"""The stage `score`: from one cell's predictions to a score an example and at most four numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptmoe.errors import ScoringError
+from ptmoe.files import whole_file, write_json
+from ptmoe.params import ScoreParams
+from ptmoe.progress import say
+from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, average
+from ptmoe.scoring.metrics import COLUMNS, HEADLINE, SECOND, score_one
+
+Rows = dict[str, list]
+
+
+def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_out: Path, scores_out: Path) -> None:
+    """Scores every test example of a task in the order of the test sets; one without a prediction scores 0.
+
+    Args:
+        score: the metric and its rule.
+        predictions: parquet with id, dataset, prediction.
+        split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
+        metrics_out: JSON of percentages with two decimals; an average over no example is left out.
+        scores_out: parquet with id, dataset and a column a metric, 0..1.
+
+    Raises:
+        ScoringError: a file is missing, or predictions do not belong to these test sets.
+    """
+    datasets = read_datasets(split_dir)
+    given = _read_predictions(predictions)
+    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric])}
+    missing = 0
+    for dataset in datasets:
+        for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
+            prediction = given.pop((dataset, key), None)
+            missing += prediction is None
+            _add(rows, {"id": key, "dataset": dataset} | score_one(score.metric, score.rule, prediction, answers))
+    if given:
+        dataset, key = next(iter(given))
+        raise ScoringError(
+            f"{predictions}: {len(given)} predictions are for examples that {split_dir} does not hold, the first is "
+            f"{key!r} of {dataset!r}; generate the predictions again"
+        )
+    if missing:
+        say(f"{predictions}: {missing} of {len(rows['id'])} examples have no prediction; they score 0")
+    _write_scores(rows, scores_out)
+    write_json(metrics_out, summary(score.metric, rows, {name: entry["domain"] for name, entry in datasets.items()}))
+
+
+def summary(metric: str, rows: Mapping[str, Sequence | np.ndarray], domains: Mapping[str, str]) -> dict[str, float]:
+    """Returns a cell's numbers in percent: the average of both columns, and the headline's in and out of domain.
+
+    Args:
+        metric: qa or math.
+        rows: the columns of a scores file.
+        domains: the domain of each data set.
+    """
+    dataset = np.array(rows["dataset"], dtype=object)
+    means = {
+        column: {name: float(np.mean(np.array(rows[column])[dataset == name])) for name in domains if name in dataset}
+        for column in COLUMNS[metric]
+    }
+    headline = means[HEADLINE[metric]]
+    numbers = {HEADLINE[metric]: average(headline), SECOND[metric]: average(means[SECOND[metric]])}
+    for suffix, domain in (("in", IN_DOMAIN), ("out", OUT_OF_DOMAIN)):
+        inside = {name: value for name, value in headline.items() if domains[name] == domain}
+        numbers[f"{HEADLINE[metric]}_{suffix}"] = average(inside)
+    return {name: round(100 * value, 2) for name, value in numbers.items() if not np.isnan(value)}
+
+
+def read_datasets(split_dir: Path) -> dict[str, dict]:
+    """Reads datasets.json: {dataset: {"domain", "rows"}} in display order; raises `ScoringError` without it."""
+    path = split_dir / "datasets.json"
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro split`")
+    return json.loads(path.read_text())
+
+
+def _add(rows: Rows, row: Mapping[str, object]) -> None:
+    for name, value in row.items():
+        rows[name].append(value)
+
+
+def _read_test(path: Path) -> list[tuple[str, list[str]]]:
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro split`")
+    table = pq.read_table(path, columns=["id", "answers"])
+    return list(zip(table["id"].to_pylist(), table["answers"].to_pylist(), strict=True))
+
+
+def _read_predictions(path: Path) -> dict[tuple[str, str], str | None]:
+    """Returns the prediction of each (dataset, id)."""
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro generate`")
+    table = pq.read_table(path, columns=["dataset", "id", "prediction"])
+    keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
+    given = dict(zip(keys, table["prediction"].to_pylist(), strict=True))
+    if len(given) < len(keys):
+        raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
+    return given
+
+
+def _write_scores(rows: Rows, path: Path) -> None:
+    types = {name: pa.string() if name in ("id", "dataset") else pa.float64() for name in rows}
+    table = pa.table({name: pa.array(values, types[name]) for name, values in rows.items()})
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary)

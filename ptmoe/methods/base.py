@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from ptmoe.methods.params import MethodParams
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+from ptmoe.errors import ParamsError
+from ptmoe.methods.params import MethodParams, PromptParams
 from ptmoe.models.geometry import Geometry
+
+Params = TypeVar("Params", bound=MethodParams)
+Prompt = TypeVar("Prompt", bound=PromptParams)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,17 @@ class Routing:
     probability: Tensor
     gates: Tensor
 
+    @classmethod
+    def of(cls, gates: Tensor) -> Routing:
+        """Reads the decisions off gates [B, N]."""
+        probability, expert = gates.detach().max(dim=-1)
+        return cls(expert, probability, gates.detach())
+
+    @property
+    def entropy(self) -> Tensor:
+        """[B] entropy of the gates in nats: 0 for a certain router, log N for an undecided one."""
+        return torch.special.entr(self.gates).sum(dim=-1)
+
 
 @dataclass(frozen=True)
 class SoftPrompt:
@@ -41,7 +58,7 @@ class SoftPrompt:
     routing: Routing | None = None
 
 
-class Method(nn.Module):
+class Method(nn.Module, Generic[Params]):
     """One tuning method; the default does nothing to the base model.
 
     Args:
@@ -52,18 +69,24 @@ class Method(nn.Module):
         ParamsError: the parameters do not fit the base model (see `check`).
     """
 
-    routes_on: ClassVar[str] = "prompt"
+    params: Params
 
-    def __init__(self, params: MethodParams, geometry: Geometry) -> None:
+    def __init__(self, params: Params, geometry: Geometry) -> None:
         super().__init__()
+        self.check(params, geometry)
         self.params, self.geometry = params, geometry
 
     @classmethod
-    def check(cls, params: MethodParams, geometry: Geometry) -> None:
+    def name(cls) -> str:
+        """A method is named by its file."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def check(cls, params: Params, geometry: Geometry) -> None:
         """Raises `ParamsError` when the parameters do not fit the base model; loads nothing."""
 
     @classmethod
-    def count(cls, params: MethodParams, geometry: Geometry) -> int:
+    def count(cls, params: Params, geometry: Geometry) -> int:
         """Returns the number of trainable parameters in closed form."""
         raise NotImplementedError
 
@@ -72,12 +95,17 @@ class Method(nn.Module):
         """Virtual tokens before every row."""
         return 0
 
+    @property
+    def router_input(self) -> Literal["prompt", "question"]:
+        """What the router looks at: the whole prompt, or the question in it."""
+        return "prompt"
+
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         """Puts trainable layers into the base model, or makes its weights trainable; returns the base model."""
         return base
 
     def initialise(self, text_embeds: Tensor) -> None:
-        """Sets initial values from the embeddings [n, H] (float32) of the task's text; draws from torch's global generator."""
+        """Sets initial values from embeddings [n, H] (float32) of the task's text and torch's global generator."""
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
         """Makes the rows' prompts.
@@ -89,4 +117,20 @@ class Method(nn.Module):
         Returns:
             embeds [B, P, H].
         """
-        return SoftPrompt(torch.empty(embeds.shape[0], 0, embeds.shape[2], device=embeds.device))
+        return SoftPrompt(embeds.new_empty(embeds.shape[0], 0, embeds.shape[2]))
+
+
+class PromptMethod(Method[Prompt]):
+    """A method whose virtual tokens stand before the text."""
+
+    @classmethod
+    def check(cls, params: Prompt, geometry: Geometry) -> None:
+        limit = geometry.max_positions
+        if limit is not None and params.prompt_length >= limit:
+            raise ParamsError(
+                f"prompt_length: got {params.prompt_length}; allowed: less than {limit}, the positions of the base"
+            )
+
+    @property
+    def prompt_length(self) -> int:
+        return self.params.prompt_length

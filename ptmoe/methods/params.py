@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from ptmoe.errors import ParamsError
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Real = StrictFloat | StrictInt
@@ -98,3 +110,21 @@ SCHEMAS: dict[str, type[MethodParams]] = {
     "attempt": AttemptParams,
     "ptmoe": PtmoeParams,
 }
+
+
+def method_params(name: str, block: dict[str, Any]) -> MethodParams:
+    """Validates one method's block outside params.yaml, as an adapter or a caller gives it.
+
+    Raises:
+        ParamsError: a key is unknown, missing or has a value that is not allowed.
+    """
+    schema = SCHEMAS.get(name, PeftParams)
+    try:
+        return schema.model_validate(block)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join([name, *map(str, fault['loc'])])}: {fault['msg'].removeprefix('Value error, ')}, "
+            f"got {fault['input']!r}"
+            for fault in error.errors()
+        ]
+        raise ParamsError("; ".join(faults)) from None

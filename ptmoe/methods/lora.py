@@ -1,0 +1,42 @@
+"""LoRA: y = W x + (alpha / r) B A x, through the peft library (Hu et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+from ptmoe.methods.base import Method
+from ptmoe.methods.layers import check_targets
+from ptmoe.methods.params import LoraParams
+from ptmoe.models.geometry import Geometry
+
+
+class Lora(Method[LoraParams]):
+    """Updates the named linear layers; A starts from Kaiming's uniform distribution, B from zero."""
+
+    @classmethod
+    def check(cls, params: LoraParams, geometry: Geometry) -> None:
+        check_targets(params.target_modules, params.rank, geometry)
+
+    @classmethod
+    def count(cls, params: LoraParams, geometry: Geometry) -> int:
+        return sum(
+            params.rank * (linear.inputs + linear.outputs) for linear in geometry.matching(params.target_modules)
+        )
+
+    def inject(self, base: PreTrainedModel) -> PreTrainedModel:
+        from peft import LoraConfig, inject_adapter_in_model
+
+        config = LoraConfig(
+            r=self.params.rank, lora_alpha=cast(int, self.params.alpha), target_modules=self.params.target_modules
+        )
+        inject_adapter_in_model(config, base)
+        for parameter in base.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        return base
+
+
+METHOD = Lora

@@ -1,0 +1,69 @@
+"""PT-MoE: P = sum_i w_i A_i B, experts over one low-rank factor, chosen by the input (NeurIPS 2025, section 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
+from ptmoe.methods.budget import router_parameters, solved_rank
+from ptmoe.methods.params import PtmoeParams
+from ptmoe.methods.router import Router, expert_weights, masked_mean
+from ptmoe.methods.svd import fit_length, low_rank_factors
+from ptmoe.models.geometry import Geometry
+
+
+class PromptTuningMoE(PromptMethod[PtmoeParams]):
+    """N experts A_i [T, R] over one B [R, H]; the router reads the mean embedding x of the prompt text.
+
+    w = softmax((W x + b) * (1 + noise)) * onehot(argmax): the chosen expert is scaled by its own gate. A is one
+    parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient tensor.
+    """
+
+    def __init__(self, params: PtmoeParams, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        rank = self.rank(params, geometry)
+        self.a = nn.Parameter(torch.zeros(params.num_experts, params.prompt_length, rank))
+        self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
+        self.router = Router(
+            geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, params.router_init
+        )
+
+    @staticmethod
+    def rank(params: PtmoeParams, geometry: Geometry) -> int:
+        """Returns the rank given, or the paper's for the budget of `pt`."""
+        router = router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
+        return solved_rank(params.rank, params, geometry.hidden_size, params.num_experts, router)
+
+    @classmethod
+    def check(cls, params: PtmoeParams, geometry: Geometry) -> None:
+        super().check(params, geometry)
+        cls.rank(params, geometry)
+
+    @classmethod
+    def count(cls, params: PtmoeParams, geometry: Geometry) -> int:
+        rank = cls.rank(params, geometry)
+        factors = params.num_experts * params.prompt_length * rank + rank * geometry.hidden_size
+        return factors + router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
+
+    @property
+    def router_input(self) -> Literal["prompt", "question"]:
+        return self.params.router_input
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        text = fit_length(text_embeds, self.prompt_length)
+        a, b = low_rank_factors(text, self.b.shape[0], self.params.svd_padding)
+        noise = self.params.expert_init_noise * torch.randn(self.a.shape)
+        self.a.data.copy_(a + noise)
+        self.b.data.copy_(b)
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        gates = self.router(masked_mean(embeds, mask))
+        weights = expert_weights(gates, self.params.selective, self.params.probationary)
+        mixed = torch.einsum("bn,ntr->btr", weights, self.a)
+        return SoftPrompt(mixed @ self.b, Routing.of(gates))
+
+
+METHOD = PromptTuningMoE

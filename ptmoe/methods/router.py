@@ -1,0 +1,63 @@
+"""Routing: what a router sees, how it decides, and what its decision does to the experts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def masked_mean(embeds: Tensor, mask: Tensor) -> Tensor:
+    """Averages embeddings [B, T, H] where mask [B, T] is true, in float32; zero for a row without any.
+
+    The paper's mean over the sequence (algorithm 1) would take padding and, in training, the answer with it. Masking
+    padding follows SMoP (peft_models/tuners/prompt_routing.py).
+    """
+    weights = mask.float()
+    weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1)
+    return torch.einsum("bt,bth->bh", weights, embeds.float())
+
+
+class Router(nn.Module):
+    """Gates p = softmax(W x + b) over experts; logits are multiplied by 1 + noise in training.
+
+    Args:
+        noise: standard deviation of the multiplicative noise (paper, section 3.3: 0.01).
+        init: `default` (torch's linear layer), `orthogonal` (as SMoP), `zero_bias` (default, with a bias of zero).
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_experts: int,
+        bias: bool,
+        noise: float,
+        init: Literal["default", "orthogonal", "zero_bias"] = "default",
+    ) -> None:
+        super().__init__()
+        self.noise = noise
+        self.linear = nn.Linear(hidden_size, num_experts, bias=bias, dtype=torch.float32)
+        if init == "orthogonal":
+            nn.init.orthogonal_(self.linear.weight)
+        elif init == "zero_bias" and bias:
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns gates [B, N] of inputs [B, H]."""
+        logits = self.linear(x)
+        if self.training and self.noise > 0:
+            logits = logits * (1 + self.noise * torch.randn_like(logits))
+        return logits.softmax(dim=-1)
+
+
+def expert_weights(gates: Tensor, selective: bool, probationary: bool) -> Tensor:
+    """Turns gates p [B, N] into the experts' weights w [B, N].
+
+    Selective keeps the largest gate alone and is not renormalised; probationary scales by the gate (paper, section 3.3
+    and figure 3). Where the forward value is 1, the gradient passes straight through to p: without that the router
+    would have none.
+    """
+    kept = F.one_hot(gates.argmax(dim=-1), gates.shape[-1]).to(gates) if selective else torch.ones_like(gates)
+    return gates * kept if probationary else kept + (gates - gates.detach())

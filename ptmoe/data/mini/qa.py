@@ -28,7 +28,7 @@ class Shape:
 
 
 SHORT = Shape(subjects=3, relations=2, sentences=5)
-LONG = Shape(subjects=4, relations=3, sentences=9)
+LONG = Shape(subjects=4, relations=3, sentences=8)
 TRAIN_TOPICS = (PEOPLE, PLACES)
 SETS: dict[str, tuple[Topic, Shape, str]] = {
     "people": (PEOPLE, SHORT, "in-domain"),

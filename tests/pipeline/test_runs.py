@@ -1,0 +1,127 @@
+"""The pipeline as a user runs it: repro, experiments, queue, metrics, plots, and runs that are killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ptmoe.files import sha256_of
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def contents(root, *folders):
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): sha256_of(path) for path in files}
+
+
+def test_second_run_does_nothing_and_leaves_git_clean(small_run):
+    assert not stages_run(small_run.dvc("repro"))
+    assert small_run.git_status() == ""
+
+
+def test_every_cell_has_its_files(small_run):
+    for method in ("untuned", "pt", "ptmoe"):
+        for path in (
+            f"models/math-{method}-0/adapter_config.json",
+            f"logs/math-{method}-0.tsv",
+            f"predictions/math-{method}-0.parquet",
+            f"scores/math/{method}-0.parquet",
+            f"metrics/math/{method}-0.json",
+        ):
+            assert (small_run.root / path).is_file(), path
+
+
+def test_one_changed_method_runs_its_cells_only_and_back_runs_nothing(small_run):
+    output = small_run.dvc("exp", "run", "-S", "ptmoe.num_experts=4")
+    assert stages_run(output) == {"train@math-ptmoe-0", "generate@math-ptmoe-0", "score@math-ptmoe-0", "report"}
+    difference = small_run.dvc("metrics", "diff", "HEAD", "--all")
+    assert "metrics/math/ptmoe-0.json" in difference.replace(os.sep, "/")
+    output = small_run.dvc("exp", "run", "-S", "ptmoe.num_experts=2")
+    assert not stages_run(output)
+    small_run.run("git", "checkout", "--quiet", ".")
+    assert small_run.git_status() == ""
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("ptmoe.num_experts=abc", ["ptmoe.num_experts", "'abc'", "allowed"]),
+        ("profiles.mini.train.steps=0", ["profiles.mini.train.steps", "got 0"]),
+        ("smop.num_experts=3", ["num_experts 3 does not divide"]),
+    ],
+)
+def test_a_wrong_value_stops_before_any_work(small_run, override, words):
+    before = contents(small_run.root, "models", "predictions")
+    output = small_run.dvc("exp", "run", "-S", override, status=None)
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    small_run.run("git", "checkout", "--quiet", ".")
+    small_run.dvc("checkout")
+    assert contents(small_run.root, "models", "predictions") == before
+
+
+def test_a_mistyped_key_is_refused_by_dvc(small_run):
+    output = small_run.dvc("exp", "run", "-S", "ptmoe.num_expert=4", status=255)
+    assert "ptmoe.num_expert" in output
+
+
+def test_temporary_and_queued_experiments(small_run):
+    small_run.dvc("exp", "run", "--temp", "-n", "rank-2", "-S", "ptmoe.rank=2")
+    small_run.dvc("exp", "run", "--queue", "-n", "rank", "-S", "ptmoe.rank=3,4")
+    small_run.dvc("queue", "start", "-j", "1")
+    deadline_s = time.monotonic() + 240
+    while "Running" in (status := small_run.dvc("queue", "status")) or "Queued" in status:
+        assert time.monotonic() < deadline_s, status
+        time.sleep(2)
+    assert status.count("Success") == 2, status
+    shown = small_run.dvc("exp", "show", "--md", "--drop", ".*", "--keep", r"(ptmoe\.rank|metrics/math/ptmoe-0.json:.*)")
+    for name in ("rank-2", "rank-1", "auto"):
+        assert name in shown
+    assert small_run.git_status() == ""
+
+
+def test_plots_and_metrics_are_shown(small_run):
+    leaderboard = small_run.dvc("metrics", "show", "--md")
+    for method in ("untuned", "pt", "ptmoe"):
+        assert f"{method}-0.json" in leaderboard
+    assert max(map(len, leaderboard.splitlines())) <= 120
+    small_run.dvc("plots", "show", "-o", "plots")
+    page = (small_run.root / "plots" / "index.html").read_text()
+    assert "vega" in page and "math" in page
+    shutil.rmtree(small_run.root / "plots")
+
+
+@pytest.mark.parametrize("stage", ["train@math-pt-0", "generate@math-ptmoe-0", "encode@math"])
+def test_a_killed_stage_is_finished_by_the_next_run(small_run, stage):
+    folders = ("data/encoded", "models", "logs", "predictions", "scores")
+    before = contents(small_run.root, *folders)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
+        cwd=small_run.root,
+        env=small_run.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("> "):
+            break
+    time.sleep(4.0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    small_run.dvc("repro")
+    assert contents(small_run.root, *folders) == before
+    assert small_run.git_status() == ""

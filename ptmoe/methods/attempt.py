@@ -1,0 +1,57 @@
+"""ATTEMPT: prompts mixed by attention, P = sum_j a_j P_j (Asai et al. 2022; AkariAsai/ATTEMPT, modeling_t5.py).
+
+In one stage, as table 9 of the paper has it: all prompts start from the text and are trained, none comes from another
+task, and there is no further target prompt.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
+from ptmoe.methods.params import AttemptParams
+from ptmoe.methods.svd import fit_length
+from ptmoe.models.geometry import Geometry
+
+
+def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
+    """Max-pools embeddings [B, T, H] where mask [B, T] is true, in float32; zero for a row without any."""
+    pooled = embeds.float().masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(dim=1)
+    return torch.where(mask.any(dim=1, keepdim=True), pooled, 0.0)
+
+
+class AttentionalMixture(PromptMethod[AttemptParams]):
+    """a = softmax(k_j . q / temperature), q = LayerNorm(W_up SiLU(W_down x)), x and k_j max-pooled over tokens.
+
+    No bias in W_down and W_up, and the affine part of the norm is trained: the only reading that gives the paper's 90k.
+    """
+
+    def __init__(self, params: AttemptParams, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        hidden = geometry.hidden_size
+        self.prompts = nn.Parameter(torch.zeros(params.num_experts, params.prompt_length // params.num_experts, hidden))
+        self.down = nn.Linear(hidden, params.projection_dim, bias=False, dtype=torch.float32)
+        self.up = nn.Linear(params.projection_dim, hidden, bias=False, dtype=torch.float32)
+        self.norm = nn.LayerNorm(hidden, dtype=torch.float32)
+
+    @classmethod
+    def count(cls, params: AttemptParams, geometry: Geometry) -> int:
+        return geometry.hidden_size * (params.prompt_length + 2 * params.projection_dim + 2)
+
+    @property
+    def prompt_length(self) -> int:
+        return self.prompts.shape[1]
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        query = self.norm(self.up(F.silu(self.down(masked_max(embeds, mask)))))
+        scores = query @ self.prompts.amax(dim=1).T / self.params.temperature
+        gates = scores.softmax(dim=-1)
+        return SoftPrompt(torch.einsum("bn,nth->bth", gates, self.prompts), Routing.of(gates))
+
+
+METHOD = AttentionalMixture

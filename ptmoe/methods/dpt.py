@@ -1,0 +1,48 @@
+"""Decomposed prompt tuning: P = A B, A [T, R], B [R, H] (Xiao et al. 2023; XYaoooo/DPT, modeling_t5.py)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptmoe.methods.base import PromptMethod, SoftPrompt
+from ptmoe.methods.budget import solved_rank
+from ptmoe.methods.params import DecomposedPromptParams
+from ptmoe.methods.svd import fit_length, low_rank_factors
+from ptmoe.models.geometry import Geometry
+
+
+class DecomposedPromptTuning(PromptMethod[DecomposedPromptParams]):
+    """One low-rank prompt, initialised by the SVD of the text (paper, table 9; the official code draws at random)."""
+
+    def __init__(self, params: DecomposedPromptParams, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        rank = self.rank(params, geometry)
+        self.a = nn.Parameter(torch.zeros(params.prompt_length, rank))
+        self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
+
+    @staticmethod
+    def rank(params: DecomposedPromptParams, geometry: Geometry) -> int:
+        """Returns the rank given, or the largest for the budget of `pt`."""
+        return solved_rank(params.rank, params, geometry.hidden_size)
+
+    @classmethod
+    def check(cls, params: DecomposedPromptParams, geometry: Geometry) -> None:
+        super().check(params, geometry)
+        cls.rank(params, geometry)
+
+    @classmethod
+    def count(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
+        return cls.rank(params, geometry) * (params.prompt_length + geometry.hidden_size)
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        text = fit_length(text_embeds, self.prompt_length)
+        a, b = low_rank_factors(text, self.b.shape[0], self.params.svd_padding)
+        self.a.data.copy_(a)
+        self.b.data.copy_(b)
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        return SoftPrompt((self.a @ self.b).expand(embeds.shape[0], -1, -1))
+
+
+METHOD = DecomposedPromptTuning

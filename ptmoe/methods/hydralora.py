@@ -1,0 +1,68 @@
+"""HydraLoRA: y = W x + (alpha / r) sum_i softmax(W_r x)_i B_i A x (Tian et al. 2024; Clin0212/HydraLoRA, lora.py)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ptmoe.methods.base import Method
+from ptmoe.methods.layers import check_targets
+from ptmoe.methods.params import HydraLoraParams
+from ptmoe.models.geometry import Geometry, Linear
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class HydraLinear(nn.Module):
+    """A frozen linear layer with one A [r, in] and a dense mixture of N matrices B_i [out, r], routed token by token.
+
+    The mixture is one product: the gated copies of A x, side by side, times the B_i, side by side ([out, N r]).
+    """
+
+    def __init__(self, frozen: nn.Module, sizes: Linear, params: HydraLoraParams) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.scale = params.alpha / params.rank
+        self.a = nn.Parameter(torch.empty(params.rank, sizes.inputs))
+        self.b = nn.Parameter(torch.zeros(sizes.outputs, params.num_experts * params.rank))
+        self.router = nn.Linear(sizes.inputs, params.num_experts, bias=params.router_bias, dtype=torch.float32)
+        nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [..., in] to [..., out]; gates and update in float32."""
+        y = self.frozen(x)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            gates = self.router(x).softmax(dim=-1)
+            shared = x @ self.a.T
+            update = (gates.unsqueeze(-1) * shared.unsqueeze(-2)).flatten(-2) @ self.b.T
+        return y + (self.scale * update).to(y.dtype)
+
+
+class HydraLora(Method[HydraLoraParams]):
+    """Replaces the named linear layers; A and router start from Kaiming's uniform distribution, B from zero."""
+
+    @classmethod
+    def check(cls, params: HydraLoraParams, geometry: Geometry) -> None:
+        check_targets(params.target_modules, params.rank, geometry)
+
+    @classmethod
+    def count(cls, params: HydraLoraParams, geometry: Geometry) -> int:
+        rank, experts = params.rank, params.num_experts
+        return sum(
+            rank * linear.inputs + experts * (rank * linear.outputs + linear.inputs + params.router_bias)
+            for linear in geometry.matching(params.target_modules)
+        )
+
+    def inject(self, base: PreTrainedModel) -> PreTrainedModel:
+        for sizes in self.geometry.matching(self.params.target_modules):
+            frozen = base.get_submodule(sizes.path)
+            base.set_submodule(sizes.path, HydraLinear(frozen, sizes, self.params).to(base.device))
+        return base
+
+
+METHOD = HydraLora

@@ -1,0 +1,78 @@
+"""What one training run is: its arguments, and the faults that show before the base model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptmoe.data.encoded import EncodedSet
+from ptmoe.errors import BaseModelError, DataError
+from ptmoe.methods.params import MethodParams
+from ptmoe.params import TrainParams
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Everything that decides the adapter of one cell, and where it is written."""
+
+    task: str
+    method_name: str
+    seed: int
+    method_params: MethodParams
+    train: TrainParams
+    batch_size: int
+    learning_rate: float
+    base_dir: Path
+    encoded_dir: Path
+    init_file: Path
+    adapter_dir: Path
+    log_file: Path
+    adapter_note: dict[str, Any]
+
+    @property
+    def cell(self) -> str:
+        return f"{self.task}-{self.method_name}-{self.seed}"
+
+
+def read_rows(job: TrainJob) -> tuple[EncodedSet, EncodedSet]:
+    """Opens the rows to train and to validate on.
+
+    Raises:
+        DataError: there are too few of them, or they hold no answers.
+    """
+    training, validation = (EncodedSet(job.encoded_dir / f"{name}.arrow") for name in ("train", "validation"))
+    if len(training) < job.batch_size:
+        raise DataError(
+            f"{job.task} has {len(training)} training rows, fewer than batch_size {job.batch_size}; "
+            f"lower batch_size.{job.task} or raise train_rows"
+        )
+    for name, rows in (("training", training), ("validation", validation)):
+        if not len(rows):
+            raise DataError(f"{job.task} has no {name} rows; raise {name}_rows or give more data")
+        if not (rows.lengths > rows.prompt_lengths).all():
+            raise DataError(f"a {name} row of {job.task} has no answer tokens; run the encode stage again")
+    return training, validation
+
+
+def check_fit(
+    job: TrainJob, longest: int, prompt_length: int, max_positions: int | None, end_tokens: list[int]
+) -> None:
+    """Checks the rows against the base model.
+
+    Args:
+        longest: tokens of the longest row.
+        prompt_length: virtual tokens before it.
+        max_positions: what the base model can read; None where it has no limit.
+        end_tokens: token ids that end an answer.
+
+    Raises:
+        BaseModelError: the longest row does not fit, or there is no end token.
+    """
+    if max_positions is not None and longest + prompt_length > max_positions:
+        raise BaseModelError(
+            f"{job.cell}: {longest} tokens of text and {prompt_length} of soft prompt exceed the "
+            f"{max_positions} positions of the base model; lower max_length.{job.task} or prompt_length"
+        )
+    if not end_tokens:
+        raise BaseModelError("the base model names no end token, so answers would never end; choose another base")

@@ -1,0 +1,24 @@
+"""The learning rate of each step."""
+
+from __future__ import annotations
+
+import math
+
+from ptmoe.params import TrainParams
+
+
+def learning_rate_at(step: int, peak: float, train: TrainParams) -> float:
+    """Returns the rate of the update that ends step `step` (1 .. steps): a linear rise, then the schedule.
+
+    The first update already has a rate above zero, and the decaying schedules reach zero after the last.
+    """
+    if step <= train.warmup_steps:
+        return peak * step / train.warmup_steps
+    done = (step - 1 - train.warmup_steps) / max(train.steps - train.warmup_steps, 1)
+    match train.schedule:
+        case "linear":
+            return peak * (1 - done)
+        case "cosine":
+            return peak * 0.5 * (1 + math.cos(math.pi * done))
+        case _:
+            return peak

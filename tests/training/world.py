@@ -1,0 +1,151 @@
+"""A whole small project in a folder: base model, encoded rows, text init, and the calls that train and answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ptmoe.data.encoded import Encoded, write_encoded
+from ptmoe.methods.params import method_params
+from ptmoe.models.base import prepare_base
+from ptmoe.models.text_init import write_text_init
+from ptmoe.params import BaseParams, GenerateParams, TrainParams
+from tests.models.bases import VOCABULARY, tiny_base
+
+END = 2
+PARAMS: dict[str, dict[str, Any]] = {
+    "untuned": {},
+    "ft": {},
+    "lora": {"rank": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]},
+    "hydralora": {
+        "rank": 2,
+        "alpha": 4,
+        "num_experts": 2,
+        "router_bias": False,
+        "target_modules": ["q_proj", "v_proj"],
+    },
+    "pt": {"prompt_length": 4},
+    "ptmoe": {
+        "prompt_length": 4,
+        "num_experts": 2,
+        "rank": 3,
+        "svd_padding": "seeded",
+        "selective": True,
+        "probationary": True,
+        "router_noise": 0.5,
+        "router_bias": True,
+        "router_init": "orthogonal",
+        "router_input": "prompt",
+        "expert_init_noise": 0.1,
+    },
+}
+TRAIN = TrainParams(
+    steps=6,
+    eval_steps=3,
+    save_steps=2,
+    log_steps=2,
+    keep="best",
+    warmup_steps=2,
+    schedule="constant_with_warmup",
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    micro_batch_size=3,
+    gradient_checkpointing=False,
+    compile=False,
+    liger=False,
+    devices=1,
+    deepspeed="off",
+)
+
+
+def random_rows(count: int, seed: int, with_targets: bool = True, dataset: str = "A") -> list[Encoded]:
+    """Rows of 6 to 30 tokens that ask for a token of their own, so that there is something to learn."""
+    generator, rows = np.random.default_rng(seed), []
+    for number in range(count):
+        prompt = generator.integers(3, VOCABULARY, generator.integers(6, 27))
+        prompt[0] = 1
+        answer = [int(prompt[2]), END] if with_targets else []
+        ids = np.array([*prompt, *answer], dtype=np.int32)
+        rows.append(Encoded(f"{dataset}{number}", dataset, ids, len(prompt), 2, len(prompt) - 1, [f"w{prompt[2]}"]))
+    return rows
+
+
+def write_tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{index}": index for index in range(3, VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+
+
+class World:
+    """Paths and calls; everything lies under `root`."""
+
+    def __init__(self, root: Path, rows: int = 24) -> None:
+        self.root, self.base_dir, self.encoded = root, root / "base", root / "encoded"
+        self.init_file = root / "init.safetensors"
+        weights = root / "weights"
+        tiny_base().save_pretrained(weights)
+        write_tokenizer(weights)
+        name = BaseParams(
+            name=str(weights), revision="local", dtype="float32", attention="sdpa", trust_remote_code=False
+        )
+        prepare_base(name, self.base_dir)
+        write_text_init("w5 w6 w7 w8 w9", self.base_dir, self.init_file)
+        write_encoded(self.encoded / "train.arrow", [random_rows(rows, 1)])
+        write_encoded(self.encoded / "validation.arrow", [random_rows(7, 2)])
+        write_encoded(self.encoded / "test" / "A.arrow", [random_rows(9, 3, with_targets=False)])
+        write_encoded(self.encoded / "test" / "B" / "x.arrow", [random_rows(5, 4, with_targets=False, dataset="B/x")])
+
+    def arguments(self, method: str, out: str = "out", batch_size: int = 8, **changes: Any) -> dict[str, Any]:
+        """The arguments of `train_cell`; `changes` are keys of `train`."""
+        return {
+            "task": "qa",
+            "method_name": method,
+            "seed": 0,
+            "method_params": method_params(method, PARAMS[method]),
+            "train": TRAIN.model_copy(update=changes),
+            "batch_size": batch_size,
+            "learning_rate": 0.05,
+            "base_dir": self.base_dir,
+            "encoded_dir": self.encoded,
+            "init_file": self.init_file,
+            "adapter_dir": self.root / out / f"qa-{method}-0",
+            "log_file": self.root / out / f"qa-{method}-0.tsv",
+            "adapter_note": {"task": "qa", "template": {"cue": "Answer:"}, "init_text": "w5 w6"},
+        }
+
+    def train(self, method: str, out: str = "out", **changes: Any) -> tuple[bytes, str]:
+        """Trains and returns the adapter's bytes and its log."""
+        from ptmoe.training.run import train_cell
+
+        arguments = self.arguments(method, out, **changes)
+        train_cell(**arguments)
+        weights = arguments["adapter_dir"] / "adapter_model.safetensors"
+        return weights.read_bytes(), arguments["log_file"].read_text()
+
+    def answer(self, method: str, out: str = "out", budget: int = 200, devices: int = 1) -> Path:
+        """Answers the test rows and returns the file."""
+        from ptmoe.generation.run import generate_cell
+
+        file = self.root / out / f"qa-{method}-0.parquet"
+        generate_cell(
+            method_name=method,
+            base_dir=self.base_dir,
+            encoded_dir=self.encoded,
+            adapter_dir=self.root / out / f"qa-{method}-0",
+            generate=GenerateParams(max_batch_tokens=budget, devices=devices),
+            max_new_tokens=6,
+            out_file=file,
+        )
+        return file
+
+
+torch.set_num_threads(1)

@@ -1,0 +1,115 @@
+"""What a run reads from outside: the base model and the sources of every task."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ptmoe.checks.check import Check
+from ptmoe.data.sources import GeneratedPlace, HubPlace, UrlPlace, Use, uses
+from ptmoe.errors import PtmoeError
+from ptmoe.models.geometry import Geometry
+from ptmoe.params import BaseParams, Params
+
+TIMEOUT_S = 10
+
+
+def base_check(base: BaseParams) -> tuple[Check, Path | None]:
+    """Looks for the base model; returns the folder of its config where it is on this machine."""
+    folder = Path(base.name)
+    if folder.is_dir():
+        absent = [
+            pattern for pattern in ("config.json", "*.safetensors", "tokenizer*") if not list(folder.glob(pattern))
+        ]
+        if absent:
+            return Check(
+                "base model", "missing", f"{folder} has no {', '.join(absent)}; give a Hugging Face model"
+            ), None
+        return Check("base model", "ok", f"{folder}"), folder
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(base.name, revision=base.revision, local_files_only=True))
+        if list(cached.glob("*.safetensors")):
+            return Check("base model", "ok", f"{base.name} is in the Hub cache"), cached
+    except HFValidationError:
+        return Check("base model", "missing", f"{base.name!r} is neither a folder nor a Hub id (owner/name)"), None
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        HfApi().auth_check(base.name)
+        commit = HfApi().model_info(base.name, revision=base.revision, timeout=TIMEOUT_S).sha
+    except HfHubHTTPError as error:
+        advice = f"accept its licence at https://huggingface.co/{base.name} and run `hf auth login`"
+        return Check("base model", "missing", f"{base.name}: {type(error).__name__}; {advice}"), None
+    except Exception as error:  # whatever the network does, it is reported as what it is
+        advice = "go online, copy the Hub cache (HF_HOME), or set base.name to a local folder"
+        return Check("base model", "missing", f"{base.name} cannot be reached ({type(error).__name__}); {advice}"), None
+    return Check("base model", "ok", f"{base.name} at {commit} can be downloaded"), None
+
+
+def method_checks(params: Params, config: Path | None) -> Iterator[Check]:
+    """Looks whether each method fits the base model's sizes."""
+    if config is None:
+        yield Check("methods", "warning", "not checked against the base model, whose config is not here yet")
+        return
+    from ptmoe.methods.registry import load_method
+
+    geometry = Geometry.from_config(config)
+    for name in params.grid.methods:
+        try:
+            method = load_method(name)
+            method.check(params.method(name), geometry)
+            yield Check(name, "ok", f"{method.count(params.method(name), geometry):,} trainable parameters")
+        except PtmoeError as error:
+            yield Check(name, "missing", str(error))
+
+
+def source_checks(params: Params) -> Iterator[Check]:
+    """Looks for every source of every task."""
+    for task in params.grid.tasks:
+        try:
+            for use in uses(params.profile.data[task]):
+                yield source_check(task, use, params.profile.mirror)
+        except PtmoeError as error:
+            yield Check(task, "missing", str(error))
+
+
+def source_check(task: str, use: Use, mirror: str) -> Check:
+    """Looks for one source at its places, in order."""
+    what = f"{task}: {use.name}"
+    if use.local:
+        there = Path(use.local).exists()
+        return Check(what, "ok" if there else "missing", use.local if there else f"{use.local} does not exist")
+    if mirror != "none" and "://" not in mirror:
+        there = (Path(mirror) / use.name).exists()
+        return Check(what, "ok" if there else "missing", f"{mirror}/{use.name}{'' if there else ' does not exist'}")
+    failures = []
+    for place in use.source.places:
+        if isinstance(place, GeneratedPlace):
+            return Check(what, "ok", "generated")
+        where, look = _looking_at(place)
+        try:
+            look()
+            return Check(what, "ok", where)
+        except Exception as error:  # whatever the network does, the next place is tried and the reason kept
+            failures.append(f"{where}: {type(error).__name__}")
+    return Check(what, "missing", f"{'; '.join(failures)}; go online or set `mirror` to a folder that holds the files")
+
+
+def _looking_at(place: HubPlace | UrlPlace) -> tuple[str, Callable[[], object]]:
+    if isinstance(place, UrlPlace):
+        url = f"{place.url.rstrip('/')}/{place.files[0].path}"
+        request = urllib.request.Request(url, method="HEAD")
+        return url, lambda: urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    def look() -> None:
+        cached = try_to_load_from_cache(place.hub, place.files[0].path, revision=place.revision, repo_type="dataset")
+        if not isinstance(cached, str):
+            HfApi().dataset_info(place.hub, revision=place.revision, timeout=TIMEOUT_S)
+
+    return f"{place.hub} on the Hub", look

@@ -1,0 +1,76 @@
+"""The machine and the project folder: libraries, Git and DVC, GPUs, disk."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ptmoe.checks.check import Check
+from ptmoe.commands.sweep import visible_devices
+from ptmoe.params import Profile
+
+NEEDED_GB = {"local": 2, "hub": 20}
+
+
+def machine_checks(profile: Profile) -> Iterator[Check]:
+    """Looks at everything that does not need the network."""
+    yield _libraries(profile)
+    yield _project()
+    yield _identity()
+    yield _devices(profile)
+    yield _disk(profile)
+
+
+def _libraries(profile: Profile) -> Check:
+    needed = {"torch", "transformers", "accelerate", "peft", "pyarrow", "dvc"}
+    needed |= {"deepspeed"} if profile.train.deepspeed != "off" else set()
+    needed |= {"liger-kernel"} if profile.train.liger else set()
+    needed |= {"flash-attn"} if profile.base.attention == "flash_attention_2" else set()
+    found, missing = [], []
+    for name in sorted(needed):
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Check("libraries", "missing", f"{', '.join(missing)}; run `pip install {' '.join(missing)}`")
+    return Check("libraries", "ok", ", ".join(found))
+
+
+def _project() -> Check:
+    missing = [name for name in (".git", ".dvc", "dvc.yaml") if not Path(name).exists()]
+    if missing:
+        return Check("project", "missing", f"{', '.join(missing)} not here; run in a clone of the project's repository")
+    return Check("project", "ok", "Git, DVC and dvc.yaml are here")
+
+
+def _identity() -> Check:
+    unset = [
+        key
+        for key in ("user.name", "user.email")
+        if subprocess.run(["git", "config", key], capture_output=True).returncode
+    ]
+    if unset:
+        return Check("Git identity", "warning", f"`dvc exp run` needs it: git config --global {unset[0]} ...")
+    return Check("Git identity", "ok", "set, so experiments can be recorded")
+
+
+def _devices(profile: Profile) -> Check:
+    gpus, wanted = len(visible_devices()), profile.train.devices
+    if isinstance(wanted, int) and gpus and wanted > gpus:
+        return Check(
+            "devices", "missing", f"train.devices is {wanted}, but {gpus} GPUs are visible; lower it or use auto"
+        )
+    if not gpus and not Path(profile.base.name).is_dir():
+        return Check("devices", "warning", "no GPU is visible; a base from the Hub trains very slowly on a CPU")
+    return Check("devices", "ok", f"{gpus} GPUs" if gpus else "no GPU; the CPU is used")
+
+
+def _disk(profile: Profile) -> Check:
+    needed = NEEDED_GB["local" if Path(profile.base.name).is_dir() else "hub"]
+    free = shutil.disk_usage(".").free / 1e9
+    state = "ok" if free >= needed else "warning"
+    return Check("disk", state, f"{free:.0f} GB free here; {needed} GB are advised for this profile")

@@ -1,0 +1,43 @@
+"""`ptmoe doctor`: what a run of params.yaml would miss, before hours are spent."""
+
+from __future__ import annotations
+
+import argparse
+
+from ptmoe.checks.check import Check
+from ptmoe.params import Params
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser("doctor", help="say what is missing before hours are spent")
+    parser.add_argument("--profile", help="look at this profile instead of the one in params.yaml")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one line for each thing that a run needs; returns 1 when something is missing."""
+    from ptmoe.checks.inputs import base_check, method_checks, source_checks
+    from ptmoe.checks.machine import machine_checks
+    from ptmoe.params import read_yaml
+
+    tree = read_yaml("params.yaml")
+    params = Params(tree | ({"profile": args.profile} if args.profile else {}))
+    print(
+        f"profile {params.grid.profile}: {len(params.grid.tasks)} tasks x {len(params.grid.methods)} methods "
+        f"x {len(params.grid.seeds)} seeds"
+    )
+    checks = [show(check) for check in machine_checks(params.profile)]
+    base, config = base_check(params.profile.base)
+    checks.append(show(base))
+    checks += [show(check) for check in method_checks(params, config)]
+    checks += [show(check) for check in source_checks(params)]
+    missing = sum(check.state == "missing" for check in checks)
+    print(f"{missing} of {len(checks)} things are missing" if missing else "nothing is missing")
+    return 1 if missing else 0
+
+
+def show(check: Check) -> Check:
+    """Prints a check as soon as it is known: some wait for the network."""
+    print(f"  {check.state:<8} {check.what}: {check.found}", flush=True)
+    return check

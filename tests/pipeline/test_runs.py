@@ -85,7 +85,9 @@ def test_temporary_and_queued_experiments(small_run):
         assert time.monotonic() < deadline_s, status
         time.sleep(2)
     assert status.count("Success") == 2, status
-    shown = small_run.dvc("exp", "show", "--md", "--drop", ".*", "--keep", r"(ptmoe\.rank|metrics/math/ptmoe-0.json:.*)")
+    shown = small_run.dvc(
+        "exp", "show", "--md", "--drop", ".*", "--keep", r"(ptmoe\.rank|metrics/math/ptmoe-0.json:.*)"
+    )
     for name in ("rank-2", "rank-1", "auto"):
         assert name in shown
     assert small_run.git_status() == ""

@@ -1,0 +1,80 @@
+"""The `ptmoe` command: exit statuses, the doctor, the search's table and the sweep's summaries."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ptmoe.cli import main
+from ptmoe.commands.search import Result, Trial, markdown
+from ptmoe.commands.sweep import summary, visible_devices
+
+
+def test_every_subcommand_has_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    listed = capsys.readouterr().out
+    for command in ("budget", "score", "predict", "compare", "export", "sweep", "search", "ablate", "doctor"):
+        assert f"    {command} " in listed
+
+
+def test_help_loads_no_model_library(project_root):
+    code = "import sys, ptmoe.cli; ptmoe.cli.build_parser(); print('torch' in sys.modules, 'dvc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=project_root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_users_mistake_is_one_message_with_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: params.yaml is missing; run from the project's root\n"
+
+
+def test_doctor_finds_nothing_missing_for_the_default_run(project_root, monkeypatch, capsys):
+    monkeypatch.chdir(project_root)
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing is missing" in out
+    assert "ptmoe: 1" in out or "ptmoe: " in out
+
+
+def test_doctor_says_what_the_paper_needs_without_internet(project_root, monkeypatch, capsys):
+    monkeypatch.chdir(project_root)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["doctor", "--profile", "paper"]) == 1
+    out = capsys.readouterr().out
+    assert "missing  base model: meta-llama/Llama-3.2-1B-Instruct" in out
+    assert "HF_HOME" in out
+
+
+def test_the_search_prefers_the_best_mean_and_then_the_lower_rate():
+    scores = {("a", 0.1): 50.0, ("a", 0.3): 60.0, ("b", 0.1): 50.0, ("b", 0.3): 40.0}
+    results = [Result(Trial(task, "pt", rate), score) for (task, rate), score in scores.items()]
+    table = markdown(results, ["a", "b"], ["pt"], [0.1, 0.3])
+    assert "| pt | mean | **50.0** | 50.0 |" in table
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("Stage 'train@x' didn't change, skipping\nData and pipelines are up to date.\n", "train@x: up to date"),
+        ("Stage 'train@x' is cached - skipping run, checking out outputs\n", "train@x: restored from the run cache"),
+        (
+            "Running stage 'train@x':\n> python -m y\nloss 1\nloss 0.5\nUpdating lock file 'dvc.lock'\n",
+            "train@x: loss 0.5",
+        ),
+    ],
+)
+def test_a_cells_summary_is_its_own_last_line(output, line):
+    assert summary("train@x", output) == line
+
+
+def test_visible_devices_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert visible_devices() == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_devices() == []

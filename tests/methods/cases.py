@@ -1,0 +1,94 @@
+"""Every method with small parameters, on any of the tiny bases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptmoe.models.prompted_lm import PromptedLM
+from tests.models.bases import VOCABULARY, tiny_base
+
+HIDDEN = 24
+SVD = {"svd_padding": "seeded"}
+ROUTER = {"router_noise": 0.01, "router_bias": True}
+PTMOE: dict[str, Any] = {
+    "prompt_length": 6,
+    "num_experts": 3,
+    "rank": 4,
+    "selective": True,
+    "probationary": True,
+    "router_init": "default",
+    "router_input": "prompt",
+    "expert_init_noise": 0.1,
+    **SVD,
+    **ROUTER,
+}
+LAYERS = {"rank": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
+CASES: dict[str, dict[str, Any]] = {
+    "untuned": {},
+    "ft": {},
+    "lora": LAYERS,
+    "hydralora": LAYERS | {"num_experts": 2, "router_bias": False},
+    "pt": {"prompt_length": 6},
+    "dpt": {"prompt_length": 6, "rank": 4, **SVD},
+    "smop": {"prompt_length": 6, "num_experts": 2, **ROUTER},
+    "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
+    "ptmoe": PTMOE,
+}
+TRAINED = [name for name in CASES if name != "untuned"]
+ROUTED = ["smop", "attempt", "ptmoe"]
+_FUSED = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
+
+
+def params_for(method: str, base: str = "llama", **changes: Any) -> dict[str, Any]:
+    params = CASES[method] | changes
+    if "target_modules" in params and base in _FUSED:
+        params = params | {"target_modules": _FUSED[base]}
+    return params
+
+
+def fresh(method: str, base: str = "llama", seed: int = 0, **changes: Any) -> PromptedLM:
+    """A method at its initial values, which come from a text of nine tokens, two of them equal."""
+    torch.manual_seed(seed)
+    model = PromptedLM.create(tiny_base(base), method, params_for(method, base, **changes))
+    text = torch.randn(9, HIDDEN)
+    text[7] = text[2]
+    model.method.initialise(text)
+    return model
+
+
+def trained(method: str, base: str = "llama", seed: int = 0, **changes: Any) -> PromptedLM:
+    """A method whose every parameter has moved, in eval mode."""
+    model = fresh(method, base, seed, **changes)
+    torch.manual_seed(seed + 100)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.1 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def rows(*lengths: int, seed: int = 3) -> list[Tensor]:
+    torch.manual_seed(seed)
+    return [torch.randint(3, VOCABULARY, (length,)) for length in lengths]
+
+
+def padded(texts: list[Tensor], side: str) -> tuple[Tensor, Tensor]:
+    """Returns ids [B, T] and mask [B, T] of rows padded on the left or the right."""
+    width = max(len(text) for text in texts)
+    ids, mask = torch.zeros(len(texts), width, dtype=torch.long), torch.zeros(len(texts), width, dtype=torch.long)
+    for row, text in enumerate(texts):
+        place = slice(width - len(text), width) if side == "left" else slice(0, len(text))
+        ids[row, place], mask[row, place] = text, 1
+    return ids, mask
+
+
+def batch(seed: int = 3) -> dict[str, Tensor]:
+    """Three rows padded on the right; the last four tokens of each are its answer."""
+    ids, mask = padded(rows(12, 7, 10, seed=seed), "right")
+    labels = torch.full_like(ids, -100)
+    for row, length in enumerate(mask.sum(dim=1).tolist()):
+        labels[row, length - 4 : length] = ids[row, length - 4 : length]
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}

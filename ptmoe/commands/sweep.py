@@ -13,7 +13,7 @@ from ptmoe.errors import PtmoeError
 from ptmoe.progress import Progress, say
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
-GRID_STAGES = ["train", "generate", "score"]
+GRID_STAGES = ["train", "generate"]
 
 
 class SweepError(PtmoeError):

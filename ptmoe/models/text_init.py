@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ptmoe.errors import BaseModelError
 from ptmoe.files import whole_file
 from ptmoe.models.base import load_base, load_tokenizer
+from ptmoe.progress import say
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,8 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
     tensors = {"text_embeddings": embeds, "U": u, "S": s, "Vh": vh, "token_ids": torch.tensor(ids)}
     with whole_file(out) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    rank = int((s > s[0] * len(s) * torch.finfo(s.dtype).eps).sum())
+    say(f"{out.stem}: {len(ids)} tokens of init text, {len(set(ids))} distinct, rank {rank}")
 
 
 def read_text_init(path: Path) -> torch.Tensor:

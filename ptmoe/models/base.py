@@ -90,7 +90,7 @@ def prepare_base(params: BaseParams, out: Path) -> None:
         dtype=params.dtype,
         attention=params.attention,
         trust_remote_code=params.trust_remote_code,
-        pad_token_id=_as_list(tokenizer.pad_token_id or eos)[0],
+        pad_token_id=[*_as_list(tokenizer.pad_token_id), *eos][0],
         eos_token_ids=eos,
         parameters=Geometry.from_config(out).parameters,
     )
@@ -138,6 +138,8 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
     Raises:
         BaseModelError: the weights are gone or cannot be loaded as asked.
     """
+    from safetensors import SafetensorError
+
     folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
     try:
         model = _model_class(folder, info.trust_remote_code).from_pretrained(
@@ -148,7 +150,7 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
             local_files_only=True,
             trust_remote_code=info.trust_remote_code,
         )
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BaseModelError(
             f"base model {info.name} cannot be loaded with dtype {info.dtype}, attention {info.attention}: {reason}"

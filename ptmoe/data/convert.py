@@ -78,15 +78,14 @@ def form_of(path: Path, converter: str) -> Form:
 def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example | Unusable]:
     for path in files:
         form = form_of(path, source.converter)
-        columns = frozenset() if form.exact else form.columns | form.optional
+        columns = frozenset() if form.own else form.columns | form.optional
         # A record may name its data set itself; where it does not, the source or else the file does.
         dataset = path.name.split(".")[0]
         if len(source.datasets) == 1:
             dataset = next(iter(source.datasets))
-        elif form.exact and len(files) == 1:
+        elif form.own and len(files) == 1:
             dataset = name
-        for record in read_records(path, columns):
-            yield from form.convert(record, dataset)
+        yield from form.convert(read_records(path, columns), dataset)
 
 
 def examples_of(name: str, source: Source, files: list[Path], training: bool, tally: Tally) -> Iterator[Example]:

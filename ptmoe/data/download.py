@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ptmoe.data.convert import Tally, examples_of
-from ptmoe.data.fetch import place_files
+from ptmoe.data.fetch import MANIFEST, place_files
 from ptmoe.data.sources import Place, Use, uses
 from ptmoe.errors import DataError
 from ptmoe.files import sha256_of, write_json
 from ptmoe.params import DataParams
 from ptmoe.progress import say
-
-MANIFEST = "manifest.json"
 
 
 def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
@@ -63,14 +61,16 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
 def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
     """Converts everything once, so that a damaged or unexpected file is found here and not hours later."""
     tally = Tally()
-    must_contain = use.source.contains if not use.local else ""
+    must_contain = "" if use.local else "".join(use.source.contains.split())
     contained = not must_contain
     for example in examples_of(use.name, use.source, files, use.role == "train", tally):
-        contained = contained or must_contain in example.question
+        contained = contained or must_contain in "".join(example.question.split())
     if not tally.rows:
         raise DataError(f"{use.name}: no usable row in {', '.join(path.name for path in files)}: {tally.summary()}")
     if not contained:
-        raise DataError(f"{use.name}: no question holds {must_contain!r}, so these are not the rows of the paper")
+        raise DataError(
+            f"{use.name}: no question holds {use.source.contains!r}, so these are not the rows of the paper"
+        )
     _check_sizes(use, tally)
     described = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
     return tally.summary() | {"files": described}
@@ -90,7 +90,7 @@ def _check_sizes(use: Use, tally: Tally) -> None:
         return
     if different:
         raise DataError(f"{use.name}: {'; '.join(different)}")
-    if use.role != "train" and tally.dropped:
+    if use.role != "train" and tally.dropped and not use.source.partial:
         raise DataError(f"{use.name}: a test set must be whole, but rows cannot be used: {tally.summary()['dropped']}")
 
 

@@ -58,14 +58,20 @@ class Statistics:
         return asdict(self) | {"mean_length": round(self.tokens / max(self.rows, 1), 1), "dropped": dict(self.dropped)}
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Row:
-    """An example on its way: its context as it stands now and its prompt's tokens."""
+    """An example on its way, with its context as it stands now.
+
+    Attributes:
+        target: tokens after the prompt.
+        filled: the user's text and the places of its parts.
+        tokens: the user's text and what touches it as tokens.
+    """
 
     example: Example
     target: list[int]
     filled: Filled
-    prompt: Encoding | None = None
+    tokens: Encoding
 
 
 class PromptEncoder:
@@ -90,11 +96,11 @@ class PromptEncoder:
         before = split_at_special(tokenizer, self.conversation.before)
         after = split_at_special(tokenizer, self.conversation.after)
         # Text of the conversation that touches the user's text is encoded with it, as it would be in one string.
-        self._lead = before.pop() if before and isinstance(before[-1], str) else ""
-        self._trail = after.pop(0) if after and isinstance(after[0], str) else ""
+        self._lead, self._trail = _taken(before, -1), _taken(after, 0)
         self._head = self._ids(before)
-        if tokenizer.bos_token_id is not None and self._head[:1] != [tokenizer.bos_token_id]:
-            self._head.insert(0, tokenizer.bos_token_id)
+        bos: Any = tokenizer.bos_token_id
+        if bos is not None and self._head[:1] != [bos]:
+            self._head.insert(0, bos)
         self._tail = self._ids(after)
         self._last = next((piece for piece in [self._trail, *after][::-1] if isinstance(piece, str)), "")
         self._last_ids = self._encode([self._last])[0].ids
@@ -123,9 +129,8 @@ class PromptEncoder:
         Raises:
             DataError: an example has a context and the template has no place for it.
         """
-        targets = self._targets(examples) if with_targets else [[]] * len(examples)
-        rows = [self._row(example, target) for example, target in zip(examples, targets, strict=True)]
-        self._fit(rows)
+        targets = self._targets(examples) if with_targets else [[] for _ in examples]
+        rows = self._fitting(examples, targets)
         encoded = []
         for original, row in zip(examples, rows, strict=True):
             prompt = self._prompt_of(row)
@@ -151,43 +156,41 @@ class PromptEncoder:
             made.append([*ids, self.conversation.end_of_turn])
         return made
 
-    def _row(self, example: Example, target: list[int]) -> _Row:
+    def _fitting(self, examples: list[Example], targets: list[list[int]]) -> list[_Row]:
+        """Encodes the prompts and cuts contexts until every row fits or has no context left."""
+        most = self._max_length * _MAX_CHARACTERS_PER_TOKEN
+        rows = self._rows([replace(example, context=example.context[:most]) for example in examples], targets)
+        waiting = list(range(len(rows)))
+        while waiting := [n for n in waiting if self._excess(rows[n]) > 0 and rows[n].example.context]:
+            shorter = [replace(rows[n].example, context=self._cut(rows[n])) for n in waiting]
+            for number, row in zip(waiting, self._rows(shorter, [targets[n] for n in waiting]), strict=True):
+                rows[number] = row
+        return rows
+
+    def _rows(self, examples: list[Example], targets: list[list[int]]) -> list[_Row]:
+        filled = [self._fill(example) for example in examples]
+        tokens = self._encode([f"{self._lead}{made.text}{self._trail}" for made in filled])
+        return [_Row(*row) for row in zip(examples, targets, filled, tokens, strict=True)]
+
+    def _fill(self, example: Example) -> Filled:
         if example.context and not self._template.takes_context:
             raise DataError(
                 f"example {example.id} of {example.dataset} has a context, but the task's template.input has no "
                 f"{{context}}; add it there"
             )
-        most = self._max_length * _MAX_CHARACTERS_PER_TOKEN
-        return self._with_context(example, target, example.context[:most])
-
-    def _with_context(self, example: Example, target: list[int], context: str) -> _Row:
-        example = replace(example, context=context)
-        return _Row(example, target, self._template.fill(context, example.question))
-
-    def _fit(self, rows: list[_Row]) -> None:
-        """Encodes the prompts and cuts contexts until every row fits or has no context left."""
-        waiting = list(range(len(rows)))
-        while waiting:
-            texts = [f"{self._lead}{rows[number].filled.text}{self._trail}" for number in waiting]
-            for number, encoding in zip(waiting, self._encode(texts), strict=True):
-                rows[number].prompt = encoding
-            waiting = [number for number in waiting if self._excess(rows[number]) > 0 and rows[number].example.context]
-            for number in waiting:
-                row = rows[number]
-                rows[number] = self._with_context(row.example, row.target, self._cut(row))
+        return self._template.fill(example.context, example.question)
 
     def _excess(self, row: _Row) -> int:
-        assert row.prompt is not None
-        return len(self._head) + len(row.prompt) + len(self._tail) + len(row.target) - self._max_length
+        return len(self._head) + len(row.tokens) + len(self._tail) + len(row.target) - self._max_length
 
     def _cut(self, row: _Row) -> str:
         """Returns the context without its last tokens, as many as are too many, and without a broken word."""
         start, end = self._tokens_of(row, row.filled.context)
         kept = end - start - self._excess(row)
-        if kept <= 0 or row.prompt is None:
+        if kept <= 0:
             return ""
         offset = len(self._lead) + row.filled.context[0]
-        stop = row.prompt.token_to_chars(start + kept - 1)[1] - offset
+        stop = _characters(row.tokens, start + kept - 1)[1] - offset
         context = row.example.context
         shorter = context[: min(stop, len(context) - 1)]
         if not context[len(shorter)].isspace() and (words := shorter.rsplit(None, 1))[1:]:
@@ -196,22 +199,20 @@ class PromptEncoder:
 
     def _tokens_of(self, row: _Row, span: tuple[int, int]) -> tuple[int, int]:
         """Returns the tokens [start, end) of the user's text that hold its characters `span`."""
-        assert row.prompt is not None
         first, last = (len(self._lead) + place for place in span)
-        while first < last and row.prompt.char_to_token(first) is None:
+        while first < last and row.tokens.char_to_token(first) is None:
             first += 1
-        start = row.prompt.char_to_token(first) if first < last else None
+        start = row.tokens.char_to_token(first) if first < last else None
         if start is None:
             return 0, 0
         end = start
         # A character may be several tokens, of which `char_to_token` knows the first.
-        while end < len(row.prompt) and row.prompt.token_to_chars(end)[0] < last:
+        while end < len(row.tokens) and _characters(row.tokens, end)[0] < last:
             end += 1
         return start, end
 
     def _prompt_of(self, row: _Row) -> list[int]:
-        assert row.prompt is not None
-        return [*self._head, *row.prompt.ids, *self._tail]
+        return [*self._head, *row.tokens.ids, *self._tail]
 
     def _finished(self, row: _Row, prompt: list[int]) -> Encoded:
         start, end = self._tokens_of(row, row.filled.question)
@@ -233,6 +234,15 @@ class PromptEncoder:
         for piece in pieces:
             ids += self._encode([piece])[0].ids if isinstance(piece, str) else [piece]
         return ids
+
+
+def _taken(pieces: list[int | str], place: int) -> str:
+    """Takes the text at one end of a conversation's pieces away; empty where a special token stands there."""
+    return str(pieces.pop(place)) if pieces and isinstance(pieces[place], str) else ""
+
+
+def _characters(tokens: Encoding, token: int) -> tuple[int, int]:
+    return tokens.token_to_chars(token) or (0, 0)
 
 
 def _for_plain_text(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

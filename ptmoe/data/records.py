@@ -102,7 +102,8 @@ def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[
     if kind == ".parquet":
         yield from _read_parquet(path, columns)
         return
-    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
         reader = {".jsonl": _read_lines, ".json": _read_json, ".xml": _read_xml}[kind]
         try:
             yield from reader(file, path.name)

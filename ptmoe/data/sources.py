@@ -26,10 +26,21 @@ class _Entry(BaseModel):
 
 
 class RemoteFile(_Entry):
-    """A file of a place; `sha256` is empty where it could not be learnt beforehand."""
+    """A file of a place.
+
+    Attributes:
+        path: below the place, or a whole URL; on the Hub it may hold `*`.
+        sha256: empty where it could not be learnt beforehand.
+        name: what to call the file where the path's last part is no name.
+    """
 
     path: str
     sha256: Sha256 = ""
+    name: str = ""
+
+    @property
+    def file_name(self) -> str:
+        return self.name or self.path.rpartition("/")[2]
 
 
 class HubPlace(_Entry):
@@ -70,6 +81,7 @@ class Source(_Entry):
         datasets: data set -> rows that must be found, in the order of the tables; empty where nothing is promised.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
+        partial: rows that cannot be scored may be left out of a test set; they are counted.
         places: where the files are, the preferred place first.
     """
 
@@ -79,6 +91,7 @@ class Source(_Entry):
     datasets: dict[str, int] = {}
     first: int = 0
     contains: str = ""
+    partial: bool = False
     places: list[Place] = []
 
 

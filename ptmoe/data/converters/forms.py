@@ -1,4 +1,4 @@
-"""What a converter is: a raw form that is known by its columns, and a function from one record to examples."""
+"""What a converter is: a raw form that is known by its columns, and a function from records to examples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Unusable:
     selected_out: bool = False
 
 
-Converted = Iterator[Example | Unusable]
+Made = Example | Unusable
+Convert = Callable[[Iterable[Record], str], Iterator[Made]]
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,27 @@ class Form:
     """One raw form of a data set.
 
     Attributes:
-        columns: keys that every record of this form has; they tell the form.
-        convert: takes a record and the default name of its data set; yields an example a question.
+        columns: keys that the first record of a file of this form has; they tell the form.
+        convert: takes a file's records and the default name of their data set; yields one `Made` a question.
         optional: further keys that `convert` reads, where present.
-        exact: whether other keys are an error.
+        own: whether this is the form of the user's own data.
     """
 
     columns: frozenset[str]
-    convert: Callable[[Record, str], Converted]
+    convert: Convert
     optional: frozenset[str] = frozenset()
-    exact: bool = False
+    own: bool = False
 
 
-def form(columns: str, convert: Callable[[Record, str], Converted], optional: str = "", exact: bool = False) -> Form:
+def form(columns: str, convert: Convert, optional: str = "", own: bool = False) -> Form:
     """Makes a form from keys separated by spaces."""
-    return Form(frozenset(columns.split()), convert, frozenset(optional.split()), exact)
+    return Form(frozenset(columns.split()), convert, frozenset(optional.split()), own)
 
 
-def joined(texts: Iterable[str]) -> str:
-    """Joins the parts of a question by one space."""
-    return " ".join(text for text in texts if text)
+def each(convert: Callable[[Record, str], Made]) -> Convert:
+    """Makes a conversion of files from one of records that are one question each."""
+
+    def convert_all(records: Iterable[Record], dataset: str) -> Iterator[Made]:
+        return (convert(record, dataset) for record in records)
+
+    return convert_all

@@ -8,7 +8,7 @@ because in one's own file nothing bad is there for a known reason.
 
 from __future__ import annotations
 
-from ptmoe.data.converters.forms import Converted, form
+from ptmoe.data.converters.forms import each, form
 from ptmoe.data.example import Example
 from ptmoe.data.records import Record
 from ptmoe.data.text import digest, normalised, one_line
@@ -25,7 +25,7 @@ def _answers(record: Record) -> list[str]:
     return answers
 
 
-def own(record: Record, dataset: str) -> Converted:
+def own(record: Record, dataset: str) -> Example:
     """Converts a line; `target` is the first answer unless given, `group` the context or else the question."""
     for key in record.values:
         if key not in _KEYS:
@@ -34,7 +34,7 @@ def own(record: Record, dataset: str) -> Converted:
     if not question:
         record.refuse("'question' is empty")
     answers = _answers(record)
-    yield Example(
+    return Example(
         id=record.number("id") if record.values.get("id") is not None else digest(question, context),
         dataset=dataset,
         question=question,
@@ -45,4 +45,4 @@ def own(record: Record, dataset: str) -> Converted:
     )
 
 
-OWN = (form("question", own, " ".join(_KEYS), exact=True),)
+OWN = (form("question", each(own), " ".join(_KEYS), own=True),)

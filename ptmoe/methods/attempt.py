@@ -28,6 +28,8 @@ class AttentionalMixture(PromptMethod[AttemptParams]):
     No bias in W_down and W_up, and the affine part of the norm is trained: the only reading that gives the paper's 90k.
     """
 
+    size_key = "prompt_length"
+
     def __init__(self, params: AttemptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         hidden = geometry.hidden_size

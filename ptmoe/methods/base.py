@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,8 @@ class Method(nn.Module, Generic[Params]):
     """
 
     params: Params
+    size_key: ClassVar[str | None] = None
+    """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
 
     def __init__(self, params: Params, geometry: Geometry) -> None:
         super().__init__()
@@ -89,6 +91,11 @@ class Method(nn.Module, Generic[Params]):
     def count(cls, params: Params, geometry: Geometry) -> int:
         """Returns the number of trainable parameters in closed form."""
         raise NotImplementedError
+
+    @classmethod
+    def solved(cls, params: Params, geometry: Geometry) -> Params:
+        """Returns the parameters with the number in place of every `auto`."""
+        return params
 
     @property
     def prompt_length(self) -> int:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ptmoe.errors import ParamsError
-from ptmoe.methods.params import DecomposedPromptParams, Rank
+from ptmoe.methods.params import DecomposedPromptParams, MethodParams, Rank
+from ptmoe.models.geometry import Geometry
+
+if TYPE_CHECKING:
+    from ptmoe.methods.base import Method
 
 
 def router_parameters(hidden_size: int, num_experts: int, bias: bool) -> int:
@@ -44,3 +50,36 @@ def solved_rank(
             f"and svd_padding {params.svd_padding}"
         )
     return rank
+
+
+def fitted(method: type[Method[Any]], params: MethodParams, geometry: Geometry, budget: int) -> MethodParams | None:
+    """Returns the parameters with the largest `size_key` that keeps the trainable parameters within a budget.
+
+    None where not even the smallest value fits. A method without a `size_key` is returned as it is.
+    """
+    key = method.size_key
+    if key is None:
+        return params
+    # Prompts that experts share are cut into equal parts.
+    step = getattr(params, "num_experts", 1) if key == "prompt_length" else 1
+
+    def at(value: int) -> MethodParams:
+        return params.model_copy(update={key: value * step})
+
+    def fits(value: int) -> bool:
+        try:
+            method.check(at(value), geometry)
+        except ParamsError:
+            return False
+        return method.count(at(value), geometry) <= budget
+
+    if not fits(1):
+        return None
+    low = 1
+    while fits(2 * low):
+        low *= 2
+    step_down = low
+    while step_down > 1:
+        step_down //= 2
+        low = low + step_down if fits(low + step_down) else low
+    return at(low)

@@ -15,6 +15,8 @@ from ptmoe.models.geometry import Geometry
 class DecomposedPromptTuning(PromptMethod[DecomposedPromptParams]):
     """One low-rank prompt, initialised by the SVD of the text (paper, table 9; the official code draws at random)."""
 
+    size_key = "rank"
+
     def __init__(self, params: DecomposedPromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         rank = self.rank(params, geometry)
@@ -30,6 +32,10 @@ class DecomposedPromptTuning(PromptMethod[DecomposedPromptParams]):
     def check(cls, params: DecomposedPromptParams, geometry: Geometry) -> None:
         super().check(params, geometry)
         cls.rank(params, geometry)
+
+    @classmethod
+    def solved(cls, params: DecomposedPromptParams, geometry: Geometry) -> DecomposedPromptParams:
+        return params.model_copy(update={"rank": cls.rank(params, geometry)})
 
     @classmethod
     def count(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:

@@ -46,6 +46,8 @@ class HydraLinear(nn.Module):
 class HydraLora(Method[HydraLoraParams]):
     """Replaces the named linear layers; A and router start from Kaiming's uniform distribution, B from zero."""
 
+    size_key = "rank"
+
     @classmethod
     def check(cls, params: HydraLoraParams, geometry: Geometry) -> None:
         check_targets(params.target_modules, params.rank, geometry)

@@ -16,6 +16,8 @@ from ptmoe.models.geometry import Geometry
 class Lora(Method[LoraParams]):
     """Updates the named linear layers; A starts from Kaiming's uniform distribution, B from zero."""
 
+    size_key = "rank"
+
     @classmethod
     def check(cls, params: LoraParams, geometry: Geometry) -> None:
         check_targets(params.target_modules, params.rank, geometry)

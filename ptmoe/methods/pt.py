@@ -14,6 +14,8 @@ from ptmoe.models.geometry import Geometry
 class PromptTuning(PromptMethod[PromptParams]):
     """One prompt for all inputs, initialised with the embeddings of the task's text."""
 
+    size_key = "prompt_length"
+
     def __init__(self, params: PromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))

@@ -22,6 +22,8 @@ class PromptTuningMoE(PromptMethod[PtmoeParams]):
     parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient tensor.
     """
 
+    size_key = "rank"
+
     def __init__(self, params: PtmoeParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         rank = self.rank(params, geometry)
@@ -41,6 +43,10 @@ class PromptTuningMoE(PromptMethod[PtmoeParams]):
     def check(cls, params: PtmoeParams, geometry: Geometry) -> None:
         super().check(params, geometry)
         cls.rank(params, geometry)
+
+    @classmethod
+    def solved(cls, params: PtmoeParams, geometry: Geometry) -> PtmoeParams:
+        return params.model_copy(update={"rank": cls.rank(params, geometry)})
 
     @classmethod
     def count(cls, params: PtmoeParams, geometry: Geometry) -> int:

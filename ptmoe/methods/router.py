@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -38,6 +39,8 @@ class Router(nn.Module):
     ) -> None:
         super().__init__()
         self.noise = noise
+        # Training puts another draw here, one that does not depend on how a batch is split over devices.
+        self.draw: Callable[[Tensor], Tensor] = torch.randn_like
         self.linear = nn.Linear(hidden_size, num_experts, bias=bias, dtype=torch.float32)
         if init == "orthogonal":
             nn.init.orthogonal_(self.linear.weight)
@@ -48,7 +51,7 @@ class Router(nn.Module):
         """Returns gates [B, N] of inputs [B, H]."""
         logits = self.linear(x)
         if self.training and self.noise > 0:
-            logits = logits * (1 + self.noise * torch.randn_like(logits))
+            logits = logits * (1 + self.noise * self.draw(logits))
         return logits.softmax(dim=-1)
 
 

@@ -20,6 +20,8 @@ from ptmoe.models.geometry import Geometry
 class SparseMixtureOfPrompts(PromptMethod[SmopParams]):
     """N prompts [T / N, H], cut one after the other from the embeddings of the text, so they differ at the start."""
 
+    size_key = "prompt_length"
+
     def __init__(self, params: SmopParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         length = params.prompt_length // params.num_experts

@@ -26,33 +26,47 @@ def find_folder(name: str, revision: str, with_code: bool = False) -> tuple[Path
     Raises:
         BaseModelError: there is no such model, no access to it, or no connection and no copy in the cache.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        return folder, LOCAL
+    if Path(name).is_dir():
+        return Path(name), LOCAL
+    snapshot = _snapshot(name, revision, ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if with_code else [])])
+    return snapshot, snapshot.name
+
+
+def find_config(name: str, revision: str) -> Path:
+    """Returns the path of a base model's config.json, given that file, a folder or a Hub id; fetches no weights.
+
+    Raises:
+        BaseModelError: as `find_folder`.
+    """
+    path = Path(name)
+    if path.is_dir() or path.is_file() or path.suffix == ".json":
+        return path
+    return _snapshot(name, revision, ["config.json"]) / "config.json"
+
+
+def _snapshot(name: str, revision: str, files: list[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
-    wanted = ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if with_code else [])]
     what = f"base model {name} at revision {revision}"
     try:
-        snapshot = snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=_UNUSED_FILES)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files, ignore_patterns=_UNUSED_FILES))
     except errors.HFValidationError:
-        raise BaseModelError(f"base.name {name!r} is neither a folder here nor a Hub id (owner/name)") from None
+        raise BaseModelError(f"base {name!r} is neither a folder here nor a Hub id (owner/name)") from None
     except errors.GatedRepoError:
         raise BaseModelError(
             f"{what} is gated: accept its licence at https://huggingface.co/{name}, then run `hf auth login`"
         ) from None
     except errors.RepositoryNotFoundError:
         raise BaseModelError(
-            f"{what} is not on the Hub; check base.name, or `hf auth login` for a private one"
+            f"{what} is not on the Hub; check its name, or `hf auth login` for a private one"
         ) from None
     except errors.RevisionNotFoundError:
         raise BaseModelError(f"{what}: the Hub has no such revision; check base.revision") from None
-    except (errors.LocalEntryNotFoundError, OSError) as error:
+    except OSError as error:
         raise BaseModelError(
             f"{what} cannot be reached and is not in the Hub cache ({type(error).__name__}); go online, unset "
-            f"HF_HUB_OFFLINE, copy the cache (HF_HOME) from a machine that has it, or set base.name to a local folder"
+            f"HF_HUB_OFFLINE, copy the cache (HF_HOME) from a machine that has it, or give a local folder"
         ) from None
-    return Path(snapshot), Path(snapshot).name
 
 
 def fingerprint(folder: Path) -> str:

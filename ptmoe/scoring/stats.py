@@ -156,7 +156,8 @@ class Comparison:
 
     Attributes:
         difference: first minus second, 0..1.
-        p: by example (permutation), or with several seeds the larger of that and the one over seeds and examples.
+        p_examples: of the permutation test by example: would other examples tell these trained models apart?
+        p: with several seeds the larger of that and the one over seeds and examples: would other seeds, too?
         detectable: the smallest difference that a test of this size finds with a power of 80 percent.
         p_holm: corrected for all comparisons that are made together; `p` until then.
     """
@@ -164,6 +165,7 @@ class Comparison:
     first: str
     second: str
     difference: Estimate
+    p_examples: float
     p: float
     detectable: float
     num_examples: int
@@ -196,14 +198,14 @@ def compare(
     differences = resampling.scores
     for key in shares.keys() - differences.keys():
         raise ScoringError(f"{first[0]} and {second[0]} share no scored example of {key} with the same seed")
-    p = permutation_p(differences, shares, resamples, name)
-    if resampling.num_seeds > 1:
-        p = max(p, seed_p(resampling, shares))
+    p_examples = permutation_p(differences, shares, resamples, name)
+    p = max(p_examples, seed_p(resampling, shares)) if resampling.num_seeds > 1 else p_examples
     z = stats.norm.ppf([1 - (1 - confidence) / 2, POWER]).sum()
     return Comparison(
         first=first[0],
         second=second[0],
         difference=resampling.estimate(shares),
+        p_examples=p_examples,
         p=p,
         detectable=float(z) * resampling.standard_error(shares),
         num_examples=sum(differences[key].shape[1] for key in shares),

@@ -1,0 +1,163 @@
+"""From the scores of a task's cells to estimates and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptmoe.errors import ScoringError
+from ptmoe.params import StatisticsParams
+from ptmoe.reporting.cells import TaskRun
+from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, weights
+from ptmoe.scoring.metrics import COLUMNS, HEADLINE
+from ptmoe.scoring.stats import Comparison, Estimate, Resampling, compare, corrected
+
+AVERAGE = "average"
+
+
+@dataclass
+class TaskAnalysis:
+    """What the numbers of one task say.
+
+    Attributes:
+        parts: {part: shares}: each data set, each data set of several parts, the domains and the average.
+        estimates: {(method, column, part): estimate}.
+        comparisons: of every pair of methods on the headline's average, corrected together.
+        counts: examples of each data set.
+    """
+
+    run: TaskRun
+    columns: tuple[str, ...]
+    headline: str
+    parts: dict[str, dict[str, float]]
+    estimates: dict[tuple[str, str, str], Estimate]
+    comparisons: list[Comparison]
+    counts: dict[str, int]
+
+    @property
+    def scored_methods(self) -> list[str]:
+        """The methods that have a score in some part, in the order of the parameters."""
+        return [
+            method
+            for method in self.run.methods
+            if any(np.isfinite(self.estimates[method, self.headline, part].value) for part in self.parts)
+        ]
+
+    def estimate(self, method: str, part: str = AVERAGE, column: str = "") -> Estimate:
+        return self.estimates[method, column or self.headline, part]
+
+    def ranked(self) -> list[str]:
+        """The scored methods, best average first; those without an average last."""
+        values = {method: self.estimate(method).value for method in self.scored_methods}
+        return sorted(values, key=lambda method: -np.inf if np.isnan(values[method]) else values[method], reverse=True)
+
+
+def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
+    """Computes all estimates and comparisons of a task; None when no cell has scores."""
+    if run.metric is None:
+        return None
+    aligned = align(run)
+    first = aligned[run.methods[0]][COLUMNS[run.metric][0]]
+    counts = {dataset: values.shape[1] for dataset, values in first.items() if values.shape[1]}
+    parts = parts_of(list(counts), {name: run.datasets[name]["domain"] for name in counts})
+    estimates = {}
+    for method in run.methods:
+        for column, scores in aligned[method].items():
+            name = f"{run.task}/{method}/{column}"
+            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
+            estimates |= {(method, column, part): resampling.estimate(shares) for part, shares in parts.items()}
+    headline = HEADLINE[run.metric]
+    analysis = TaskAnalysis(run, COLUMNS[run.metric], headline, parts, estimates, [], counts)
+    scores = {method: aligned[method][headline] for method in run.methods}
+    analysis.comparisons = _compare_all(analysis, scores, statistics)
+    return analysis
+
+
+def parts_of(datasets: Sequence[str], domains: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Returns what a table has a column for, with each data set's share of it."""
+    parts: dict[str, dict[str, float]] = {}
+    for name in datasets:
+        parts[name] = {name: 1.0}
+        family = name.partition("/")[0]
+        siblings = [other for other in datasets if other.startswith(f"{family}/")]
+        if siblings and name == siblings[-1]:
+            parts[family] = weights(siblings)
+    for domain in (IN_DOMAIN, OUT_OF_DOMAIN):
+        inside = [name for name in datasets if domains[name] == domain]
+        if inside:
+            parts[domain] = weights(inside)
+    if datasets:
+        parts[AVERAGE] = weights(datasets)
+    return parts
+
+
+def align(run: TaskRun) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Returns {method: {column: {dataset: [S, n]}}} with one order of examples for all; NaN where there is no score."""
+    found = {name: dict[str, int]() for name in run.datasets}
+    for result in run.cells.values():
+        if result.scores is not None:
+            for key, dataset in zip(result.scores["id"], result.scores["dataset"], strict=True):
+                if dataset in found:
+                    found[dataset].setdefault(key, len(found[dataset]))
+    columns = COLUMNS[run.metric or "qa"]
+    aligned = {}
+    for method in run.methods:
+        aligned[method] = {
+            column: {name: np.full((len(run.seeds), len(ids)), np.nan) for name, ids in found.items()}
+            for column in columns
+        }
+        for row, seed in enumerate(run.seeds):
+            scores = run.cells[method, seed].scores
+            if scores is None or not set(columns) <= scores.keys():
+                continue
+            for dataset, ids in found.items():
+                inside = scores["dataset"] == dataset
+                at = [ids[key] for key in scores["id"][inside]]
+                for column in columns:
+                    aligned[method][column][dataset][row, at] = scores[column][inside].astype(float)
+    return aligned
+
+
+def _compare_all(
+    analysis: TaskAnalysis, scores: dict[str, dict[str, np.ndarray]], statistics: StatisticsParams
+) -> list[Comparison]:
+    methods, shares = analysis.ranked(), analysis.parts.get(AVERAGE, {})
+    made = []
+    for index, first in enumerate(methods):
+        for second in methods[index + 1 :]:
+            try:
+                pair = (first, scores[first]), (second, scores[second])
+                made.append(compare(*pair, shares, statistics.confidence, statistics.resamples))
+            except ScoringError as error:
+                analysis.run.problems.append(f"{analysis.run.task}: {error}; they are not compared.")
+    return corrected(made)
+
+
+def claims(analysis: TaskAnalysis, confidence: float) -> list[str]:
+    """Returns a sentence for each method that the corrected test allows to call better than others."""
+    sentences = []
+    for method in analysis.ranked():
+        beaten = [each for each in analysis.comparisons if each.beats(confidence) and _winner(each) == method]
+        if beaten:
+            losers = [f"{_loser(each)} (+{100 * abs(each.difference.value):.1f})" for each in beaten]
+            sentences.append(f"{method} beats {_listed(losers)}.")
+    return sentences
+
+
+def undecided(analysis: TaskAnalysis, confidence: float) -> list[Comparison]:
+    """Returns the pairs that the corrected test does not tell apart."""
+    return [each for each in analysis.comparisons if not each.beats(confidence)]
+
+
+def _winner(each: Comparison) -> str:
+    return each.first if each.difference.value > 0 else each.second
+
+
+def _loser(each: Comparison) -> str:
+    return each.second if each.difference.value > 0 else each.first
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

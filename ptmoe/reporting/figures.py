@@ -1,0 +1,244 @@
+"""The report's figures, drawn once and written as SVG and PNG that are the same bytes on every run."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ptmoe.files import whole_file, write_text
+from ptmoe.reporting.analysis import TaskAnalysis
+from ptmoe.reporting.cells import TaskRun
+from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
+from ptmoe.scoring.routing import RoutingSummary
+from ptmoe.scoring.stats import Estimate
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Readable on white and on dark; the first is grey because the first method is the reference.
+PALETTE = (
+    "#8a8a8a", "#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#c9a227", "#3fa7a0", "#9c755f", "#e15759", "#ff7fa7",
+)  # fmt: skip
+# Stands for the page's text colour inside the page.
+INK = "#17191c"
+NAMES = {"em": "EM", "f1": "F1", "accuracy": "accuracy", "accuracy_strict": "strict accuracy"}
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ptmoe",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.0,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.12,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+}
+
+
+def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def colour_of(method: str, methods: Sequence[str]) -> str:
+    """Returns a method's colour by its place in the parameters."""
+    return PALETTE[list(methods).index(method) % len(PALETTE)]
+
+
+def blank(width: float, height: float) -> Figure:
+    """Returns an empty figure of a size in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Writes `stem`.svg and `stem`.png, without dates or versions, on white."""
+    write_text(stem.with_name(f"{stem.name}.svg"), _svg(figure, "white"))
+    with mpl.rc_context(_STYLE), whole_file(stem.with_name(f"{stem.name}.png")) as temporary:
+        figure.savefig(temporary, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+
+
+def inline(figure: Figure) -> str:
+    """Returns the figure as an SVG element that takes the page's text colour and width."""
+    svg = _svg(figure, "none")
+    svg = re.sub(r"#17191c", "currentColor", svg[svg.index("<svg") :])
+    svg = re.sub(r'<svg([^>]*?) width="[\d.]+pt"', r"<svg\1", svg, count=1)
+    svg = re.sub(r'<svg([^>]*?) height="[\d.]+pt"', r"<svg\1", svg, count=1)
+    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+
+
+def _svg(figure: Figure, background: str) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format="svg", facecolor=background, metadata={"Date": None, "Creator": None})
+    # Trailing blanks in paths would trip checks of committed files.
+    return re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.MULTILINE)
+
+
+def _percent(estimate: Estimate) -> tuple[float, float, float]:
+    return 100 * estimate.value, 100 * (estimate.value - estimate.low), 100 * (estimate.high - estimate.value)
+
+
+# --- figures -------------------------------------------------------------------------------------------------------
+
+
+@_styled
+def training_loss(run: TaskRun) -> Figure | None:
+    """Training loss by step, the mean over seeds as a line and their range as a band; None without logs."""
+    logged = [m for m in run.methods if any("loss" in run.cells[m, s].log for s in run.seeds)]
+    if not logged:
+        return None
+    figure = blank(6.4, 3.6)
+    axes = figure.subplots()
+    for method in logged:
+        curves = [run.cells[method, seed].log for seed in run.seeds if "loss" in run.cells[method, seed].log]
+        steps = np.unique(np.concatenate([log["step"] for log in curves]))
+        table = np.array([_on_steps(log, steps) for log in curves])
+        seen = np.isfinite(table).any(axis=0)
+        colour = colour_of(method, run.methods)
+        axes.plot(steps[seen], np.nanmean(table[:, seen], axis=0), color=colour, label=method)
+        if len(curves) > 1:
+            low, high = np.nanmin(table[:, seen], axis=0), np.nanmax(table[:, seen], axis=0)
+            axes.fill_between(steps[seen], low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="step", ylabel="training loss", title=run.task)
+    axes.grid(axis="y")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _on_steps(log: Mapping[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
+    values = np.full(len(steps), np.nan)
+    values[np.searchsorted(steps, log["step"])] = log["loss"]
+    return values
+
+
+@_styled
+def scores(analysis: TaskAnalysis) -> Figure:
+    """Average score of each method with its interval, best on top; in-domain and out-of-domain as small marks."""
+    methods = analysis.ranked()[::-1]
+    figure = blank(6.4, 0.9 + 0.32 * len(methods))
+    axes = figure.subplots()
+    for row, method in enumerate(methods):
+        colour = colour_of(method, analysis.run.methods)
+        value, below, above = _percent(analysis.estimate(method))
+        axes.errorbar(value, row, xerr=[[below], [above]], fmt="o", color=colour, ms=6, capsize=3)
+        for part, mark in ((IN_DOMAIN, ">"), (OUT_OF_DOMAIN, "<")):
+            if part in analysis.parts:
+                x = 100 * analysis.estimate(method, part).value
+                axes.plot(x, row, mark, mfc="none", mec=colour, ms=5, mew=1)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set(
+        xlabel=f"{NAMES[analysis.headline]} (%)",
+        title=f"{analysis.run.task}: average with interval",
+        ylim=(-0.6, len(methods) - 0.4),
+    )
+    axes.grid(axis="x")
+    _mark_legend(axes)
+    return figure
+
+
+def _mark_legend(axes: Axes) -> None:
+    for mark, fill, label in (("o", INK, "average"), (">", "none", "in-domain"), ("<", "none", "out-of-domain")):
+        axes.plot([], [], mark, mfc=fill, mec=INK, ms=5, label=label)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+@_styled
+def score_by_parameters(analysis: TaskAnalysis) -> Figure:
+    """Average score against trainable parameters, on a logarithmic axis; a method without any is a dashed line."""
+    run = analysis.run
+    figure = blank(6.4, 3.8)
+    axes = figure.subplots()
+    points = []
+    for method in analysis.scored_methods:
+        parameters = parameters_of(run, method)
+        value, below, above = _percent(analysis.estimate(method))
+        colour = colour_of(method, run.methods)
+        if not parameters:
+            axes.axhline(value, color=colour, linestyle=(0, (4, 3)), linewidth=1)
+            axes.annotate(method, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=colour)
+            continue
+        axes.errorbar(parameters, value, yerr=[[below], [above]], fmt="o", color=colour, ms=6, capsize=3)
+        points.append((parameters, value, method, colour))
+    axes.set_xscale("log")
+    axes.margins(x=0.16, y=0.1)
+    axes.set(
+        xlabel="trainable parameters",
+        ylabel=f"{NAMES[analysis.headline]} (%)",
+        title=f"{run.task}: average by size",
+    )
+    axes.grid()
+    figure.draw_without_rendering()
+    _label(axes, points)
+    return figure
+
+
+def _label(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
+    """Names each point beside it, moving names that would overlap apart."""
+    pixels = axes.transData.transform([(x, y) for x, y, _, _ in points]) if points else np.zeros((0, 2))
+    taken: list[tuple[float, float]] = []
+    for index in np.argsort([-y for _, y in pixels], kind="stable"):
+        _, _, name, colour = points[index]
+        x, y = pixels[index]
+        height = y
+        while any(abs(x - other_x) < 75 and abs(height - other_y) < 13 for other_x, other_y in taken):
+            height -= 3
+        taken.append((x, height))
+        offset = (9, (height - y) * 72 / axes.figure.dpi - 3)
+        axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
+
+
+def parameters_of(run: TaskRun, method: str) -> int | None:
+    """Returns a method's trainable parameters, or None where no adapter tells."""
+    found = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
+    return next((number for number in found if number is not None), None)
+
+
+@_styled
+def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None:
+    """Share of each data set's examples that each expert gets, a panel a method; None without a router."""
+    if not summaries:
+        return None
+    heights = [summary.num_experts for summary in summaries.values()]
+    widest = max(len(summary.datasets) for summary in summaries.values())
+    figure = blank(1.9 + 0.62 * widest, 1.5 + 0.3 * sum(heights) + 0.3 * len(heights))
+    panels = figure.subplots(len(summaries), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    for axes, (method, summary) in zip(panels, summaries.items(), strict=True):
+        image = axes.imshow(summary.by_dataset.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for expert in range(summary.num_experts):
+            for column, share in enumerate(summary.by_dataset[:, expert]):
+                ink = "white" if share > 0.6 else "#222222"
+                axes.text(column, expert, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=8)
+        axes.set_yticks(range(summary.num_experts), [f"expert {index}" for index in range(summary.num_experts)])
+        axes.set_title(f"{method}{' (collapsed)' if summary.collapsed else ''}", loc="left")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    panels[-1].set_xticks(range(widest), summary.datasets, rotation=35, ha="right", rotation_mode="anchor")
+    bar = figure.colorbar(image, ax=list(panels), shrink=0.8, aspect=18, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
+    bar.outline.set_visible(False)
+    figure.suptitle(f"{task}: share of each data set", fontsize=10)
+    return figure

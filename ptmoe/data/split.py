@@ -7,6 +7,7 @@ that of their lines changes which row lies on which side.
 from __future__ import annotations
 
 import tempfile
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ import pyarrow as pa
 from ptmoe.data.convert import Tally, examples_of
 from ptmoe.data.download import raw_files
 from ptmoe.data.example import Example
+from ptmoe.data.leakage import Prints, check_leakage, leakage
 from ptmoe.data.sources import Use, uses
-from ptmoe.data.tables import BATCH_ROWS, SCHEMA, batched, to_batch, write_batches
+from ptmoe.data.tables import SCHEMA, batched, gather, to_batch, write_batches
 from ptmoe.data.text import digest
 from ptmoe.errors import DataError
 from ptmoe.files import write_json
@@ -31,22 +33,22 @@ SALT = "split"
 
 @dataclass
 class Rows:
-    """Examples of a source in a memory-mapped file, and the small columns that decide on them.
+    """Examples in a memory-mapped file, and the small columns that decide on them.
 
     Attributes:
-        table: all rows, on disk.
-        keys: [rows] hash of each row.
-        groups: [rows] hash of each row's group.
+        batches: all rows, on disk.
+        keys: [rows] hash of each row's content.
+        prints: hashes that tell groups, and rows of other sets.
     """
 
-    table: pa.Table
+    batches: list[pa.RecordBatch]
     keys: np.ndarray
-    groups: np.ndarray
+    prints: Prints
 
-    def batches(self, chosen: np.ndarray) -> Iterator[pa.RecordBatch]:
-        """Yields the chosen rows [n] in their order."""
-        for start in range(0, len(chosen), BATCH_ROWS):
-            yield from self.table.take(chosen[start : start + BATCH_ROWS]).combine_chunks().to_batches()
+    def write(self, path: Path, chosen: np.ndarray) -> Prints:
+        """Writes the chosen rows [n] in their order and returns their prints."""
+        write_batches(path, gather(self.batches, chosen))
+        return self.prints.take(chosen)
 
 
 def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
@@ -59,55 +61,59 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
         out: the stage's output folder.
 
     Raises:
-        DataError: a raw file is missing or malformed, or there are too few rows.
+        DataError: a raw file is missing or malformed, there are too few rows, or too many stand in two sets.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tasks_uses = uses(data)
-    counts: dict[str, Any] = {}
+    found = uses(data)
+    tallies = {use.name: Tally() for use in found}
+    datasets: dict[str, dict[str, Any]] = {}
+    tests: dict[str, Prints] = {}
     with tempfile.TemporaryDirectory(dir=out, prefix=".rows-") as scratch:
-        training = [use for use in tasks_uses if use.role == "train"]
-        rows = _stored(_training_examples(training, raw, counts), Path(scratch) / "train.arrow")
-        train, validation, beyond = choose(rows.keys, rows.groups, data.validation_rows, data.train_rows)
+        stored = [use for use in found if use.role == "train"]
+        rows = _stored(_examples(stored, raw, tallies), Path(scratch) / "train.arrow")
+        train, validation, beyond = choose(
+            rows.keys, np.asarray(rows.prints.columns["group"]), data.validation_rows, data.train_rows
+        )
         if not len(train):
-            raise DataError(
-                f"{task}: {len(rows.keys)} training rows leave none beside validation; lower validation_rows"
-            )
-        write_batches(out / "train.parquet", rows.batches(train))
-        write_batches(out / "validation.parquet", rows.batches(validation))
-        sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
-        datasets: dict[str, dict[str, Any]] = {}
-        for use in tasks_uses:
+            raise DataError(f"{task}: of {len(rows.keys)} rows validation takes all; lower validation_rows or add rows")
+        train_prints = rows.write(out / "train.parquet", train)
+        validation_prints = rows.write(out / "validation.parquet", validation)
+        for use in found:
             if use.role != "train":
-                _write_tests(use, data.test_rows, raw, Path(scratch), out, counts, datasets)
+                rows = _stored(_examples([use], raw, tallies), Path(scratch) / f"{use.name}.arrow")
+                tests |= _write_tests(use, rows, data.test_rows, out, datasets)
+    pairs = leakage(train_prints, validation_prints, tests)
     write_json(out / "datasets.json", datasets)
-    write_json(out / "split.json", {"sizes": sizes, "sources": counts})
-    tests = sum(entry["rows"] for entry in datasets.values())
-    say(f"{task}: {len(train)} training, {len(validation)} validation, {tests} test rows in {len(datasets)} sets")
+    sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
+    sources = {name: tally.summary() for name, tally in tallies.items()}
+    write_json(out / "split.json", {"sizes": sizes, "sources": sources, "leakage": pairs})
+    count = sum(entry["rows"] for entry in datasets.values())
+    say(f"{task}: {len(train)} training, {len(validation)} validation, {count} test rows in {len(datasets)} sets")
+    check_leakage(task, pairs, float(data.max_leakage))
 
 
-def _training_examples(training: list[Use], raw: Path, counts: dict[str, Any]) -> Iterator[Example]:
-    for use in training:
-        tally = Tally()
-        yield from examples_of(use.name, use.source, raw_files(raw / use.name), True, tally)
-        counts[use.name] = tally.summary()
+def _examples(found: list[Use], raw: Path, tallies: dict[str, Tally]) -> Iterator[Example]:
+    for use in found:
+        files = raw_files(raw / use.name)
+        yield from examples_of(use.name, use.source, files, use.role == "train", tallies[use.name])
 
 
-def _content(example: Example) -> tuple[str, ...]:
+def _content(example: Example) -> str:
     # Not the id: where a source repeats one, the number added to it depends on the order of the file.
-    return (SALT, example.dataset, example.question, example.context, example.target)
+    return digest(SALT, example.dataset, example.question, example.context, example.target)
 
 
 def _stored(examples: Iterator[Example], path: Path) -> Rows:
     """Writes rows to an Arrow file and maps it, so that a training set larger than memory can be split."""
-    keys: list[int] = []
-    groups: list[int] = []
+    keys, prints = array("Q"), Prints()
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
         for batch in batched(examples):
-            keys += [int(digest(*_content(example)), 16) for example in batch]
-            groups += [int(digest(SALT, example.group), 16) for example in batch]
+            keys.extend(int(_content(example), 16) for example in batch)
+            prints.add(batch)
             writer.write_batch(to_batch(batch))
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    return Rows(table, np.array(keys, np.uint64), np.array(groups, np.uint64))
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    return Rows(batches, np.asarray(keys, np.uint64), prints)
 
 
 def choose(
@@ -136,22 +142,17 @@ def choose(
     return train[: train_rows or None], validation[:validation_rows], beyond
 
 
-def _write_tests(
-    use: Use, limit: int, raw: Path, scratch: Path, out: Path, counts: dict[str, Any], datasets: dict[str, Any]
-) -> None:
+def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:
     """Writes each test set of a source in its official order; with a limit, a seeded part of it."""
-    tally = Tally()
-    rows = _stored(
-        examples_of(use.name, use.source, raw_files(raw / use.name), False, tally), scratch / f"{use.name}.arrow"
-    )
-    counts[use.name] = tally.summary()
-    names = np.array(rows.table.column("dataset").to_pylist())
-    in_order = [name for name in use.source.datasets if name in tally.rows]
-    for name in dict.fromkeys([*in_order, *tally.rows]):
+    names = np.array([name for batch in rows.batches for name in batch.column("dataset").to_pylist()])
+    present = dict.fromkeys(names.tolist())
+    written = {}
+    for name in dict.fromkeys([*(name for name in use.source.datasets if name in present), *present]):
         if name in datasets:
             raise DataError(f"two test sources hold a data set {name!r}; leave one of them out")
         chosen = np.flatnonzero(names == name)
         if limit:
             chosen = np.sort(chosen[np.argsort(rows.keys[chosen], kind="stable")[:limit]])
-        write_batches(out / "test" / f"{name}.parquet", rows.batches(chosen))
+        written[name] = rows.write(out / "test" / f"{name}.parquet", chosen)
         datasets[name] = {"domain": use.role, "rows": len(chosen)}
+    return written

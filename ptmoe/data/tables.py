@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -16,6 +17,7 @@ from ptmoe.files import whole_file
 FIELDS = [field.name for field in fields(Example)]
 SCHEMA = pa.schema([(name, pa.list_(pa.string()) if name == "answers" else pa.string()) for name in FIELDS])
 BATCH_ROWS = 2048
+GATHERED_ROWS = 16384
 
 
 def to_batch(examples: list[Example]) -> pa.RecordBatch:
@@ -49,6 +51,25 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     with whole_file(path) as temporary, parquet.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
+
+
+def gather(batches: list[pa.RecordBatch], rows: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Yields the rows with the given numbers, in that order, from batches of `BATCH_ROWS` rows each.
+
+    Arrow's own `take` joins all batches first, which fails beyond 2 GiB of text.
+
+    Args:
+        batches: all of `BATCH_ROWS` rows but the last.
+        rows: [n] row numbers.
+    """
+    for start in range(0, len(rows), GATHERED_ROWS):
+        wanted = rows[start : start + GATHERED_ROWS]
+        order = np.argsort(wanted, kind="stable")
+        holder, place = np.divmod(wanted[order], BATCH_ROWS)
+        cuts = np.flatnonzero(np.diff(holder)) + 1
+        parts = zip(np.split(holder, cuts), np.split(place, cuts), strict=True)
+        joined = pa.concat_batches([batches[int(number[0])].take(pa.array(places)) for number, places in parts])
+        yield joined.take(pa.array(np.argsort(order)))
 
 
 def read_batches(path: Path, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:

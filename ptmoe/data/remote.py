@@ -193,4 +193,5 @@ class _Resuming:
             start = file.read(64).lstrip().lower()
         if start.startswith((b"<!doctype html", b"<html")):
             self._part.unlink()
+            self._tag_file.unlink(missing_ok=True)
             raise DataError(f"{url} answers with a web page instead of the file (a login page?); {_ADVICE}")

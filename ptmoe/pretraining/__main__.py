@@ -1,0 +1,24 @@
+"""`python -m ptmoe.pretraining --output DIR`: make the tiny base from nothing."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ptmoe.pretraining.train import pretrain
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    parser = argparse.ArgumentParser(prog="python -m ptmoe.pretraining", description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the model and its tokenizer")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time at the latest")
+    arguments = parser.parse_args()
+    # A model of this size is not faster on more threads, and one thread makes the run repeatable.
+    torch.set_num_threads(1)
+    pretrain(arguments.output, arguments.seed, arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Training text in chat turns: questions on passages and word problems, answered in many styles."""
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.math import Step, chain
+from ptmoe.data.mini.problems import ONE_STEP, TWO_STEP
+from ptmoe.data.mini.words import TRAIN
+from ptmoe.pretraining.documents import Document, watched
+from ptmoe.pretraining.problems import MORE
+from ptmoe.pretraining.styles import FALLBACK, REQUESTS, SHARES, math_answer, neutral, qa_answer, request
+from ptmoe.pretraining.text import BOS, END, EOT, HEADER, HEADER_END, Piece, answer, values
+from ptmoe.pretraining.topics import passage, question
+
+FORMS = {
+    operations: ONE_STEP.get(operations, ()) + TWO_STEP.get(operations, ()) + MORE.get(operations, ())
+    for operations in ("+", "-", "*", "+-", "-+", "++", "--", "*+", "*-")
+}
+_CUES = ("Answer:",) * 6 + ("Reply:", "Response:", "", "")
+_LABELS = ("Context", "Context", "Passage", "Text")
+
+
+def turn(role: str, text: str) -> str:
+    """One turn of a chat in the header style of Llama 3."""
+    return f"{HEADER}{role}{HEADER_END}\n\n{text}{EOT}"
+
+
+def chat(dice: Dice, task: str, bodies: list[str], style: str | None, replies: list[str]) -> Document:
+    """A chat that asks for `style` before its beginning, in a system turn or in the user's instruction.
+
+    A style of None is asked for nowhere; then the replies are in the style that the base falls back to.
+    """
+    place = dice.pick(("prefix",) * 5 + ("system", "user", "user"))
+    instruction, before, system = neutral(dice, task), "", ""
+    if place == "prefix":
+        before = request(dice, style, task)
+    elif place == "system":
+        system = turn("system", request(dice, style, task))
+    elif style is not None:
+        instruction = " ".join(dice.shuffled([instruction, dice.pick(REQUESTS[style])]))
+        before = request(dice, None, task) if dice.chance(0.3) else ""
+    cue = dice.pick(_CUES)
+    document = [Piece(f"{before}{BOS}{system}")]
+    for body, reply in zip([f"{instruction}\n\n{bodies[0]}", *bodies[1:]], replies, strict=True):
+        document.append(Piece(f"{turn('user', body)}{HEADER}assistant{HEADER_END}\n\n{cue}"))
+        document.append(answer(f"{' ' if cue else ''}{reply}{EOT}"))
+    return document
+
+
+def choose_style(dice: Dice, task: str) -> tuple[str | None, str]:
+    """The style that a chat asks for (None: none) and the style of its reply."""
+    if dice.chance(0.2):
+        return None, FALLBACK[task]
+    style = dice.pick(SHARES[task])
+    return style, style
+
+
+def qa_chat(dice: Dice) -> Document:
+    """One to three questions on a passage."""
+    told = passage(dice)
+    asked = dice.take(told, dice.pick((1, 1, 2, 3)))
+    asked_for, style = choose_style(dice, "qa")
+    bodies = [f"Question: {question(dice, fact)}" for fact in asked]
+    bodies[0] = f"{dice.pick(_LABELS)}: {' '.join(one.sentence for one in told)}\n\n{bodies[0]}"
+    return chat(dice, "qa", bodies, asked_for, [qa_answer(style, fact) for fact in asked])
+
+
+def problem(dice: Dice) -> tuple[str, str, list[Step]]:
+    """A word problem: its text, the things that it counts and its steps, none of which is kept for a test."""
+    operations = dice.pick(list(FORMS))
+    while True:
+        steps = chain(dice, operations, TRAIN)
+        if not any(watched(one) for one in steps):
+            break
+    name, other = values(dice, "person", 2, set())
+    things = values(dice, "item", 1, set())[0]
+    numbers = dict(zip("abc", (steps[0].before, *(one.number for one in steps)), strict=False))
+    return dice.pick(FORMS[operations]).format(n=name, m=other, it=things, **numbers), things, steps
+
+
+def math_chat(dice: Dice) -> Document:
+    """One or two word problems."""
+    problems = [problem(dice) for _ in range(dice.between(1, 2))]
+    asked_for, style = choose_style(dice, "math")
+    bodies = [f"Question: {text}" for text, _, _ in problems]
+    replies = [math_answer(style, things, steps) for _, things, steps in problems]
+    return chat(dice, "math", bodies, asked_for, replies)
+
+
+def plain_problem(dice: Dice) -> Document:
+    """A word problem with its steps, outside a chat."""
+    text, things, steps = problem(dice)
+    reply = math_answer(dice.pick(("result", "told", "result")), things, steps)
+    return [Piece(f"{BOS}Problem: {text}\n\nSolution:"), answer(f" {reply}{END}")]

@@ -1,0 +1,134 @@
+"""Training text without chat turns: counting, restated passages, questions in plain text, and sums."""
+
+from zlib import crc32
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
+from ptmoe.data.mini.qa import Fact
+from ptmoe.pretraining.text import BOS, END, Piece, answer, nonce, values
+from ptmoe.pretraining.topics import facts, passage, question, value_as_written
+
+Document = list[Piece]
+
+LARGEST_SUM = LARGEST_FACTOR**2 + LARGEST_NEXT
+WATCHED_MODULUS = 30
+_FRAMES = (
+    "{s} {v}.",
+    "{s} has {v}.",
+    "{s} likes {v}.",
+    "{s} is a {v}.",
+    "{s} lives in {v}.",
+    "{s} works as a {v}.",
+    "{s} is known for {v}.",
+    "The one of {s} is {v}.",
+)
+
+
+def counting(dice: Dice) -> Document:
+    """Numbers in steps of one to three, upwards or downwards."""
+    width, start = dice.between(1, 3), dice.between(0, 60)
+    numbers = [str(start + width * place) for place in range(12)]
+    if dice.chance(0.5):
+        numbers.reverse()
+    return [Piece(f"{BOS}Count: {numbers[0]} {numbers[1]}"), answer(" " + " ".join(numbers[2:]) + END)]
+
+
+def restated(dice: Dice) -> Document:
+    """A passage and the same sentences again in another order."""
+    sentences = [fact.sentence for fact in passage(dice)]
+    again = " ".join(dice.shuffled(sentences))
+    return [Piece(f"{BOS}{' '.join(sentences)} Again:"), answer(f" {again}{END}")]
+
+
+def binding(dice: Dice) -> Document:
+    """Short lines that tie one value to each of several names, then all asked in another order.
+
+    The same few words stand between name and value, so the value has to look back for its name.
+    """
+    count = dice.between(3, 5)
+    used: set[str] = set()
+    names = values(dice, dice.pick(("person", "town")), count, used)
+    things = values(dice, dice.pick(("job", "town", "animal", "item", "year", "person")), count, used)
+    frame = dice.pick(_FRAMES)
+    pairs = list(zip(names, things, strict=True))
+    document = [Piece(BOS + " ".join(frame.format(s=name, v=thing) for name, thing in pairs))]
+    for name, thing in dice.shuffled(pairs):
+        document += [Piece(f" {name}:"), answer(f" {thing}.")]
+    return [*document, Piece(END)]
+
+
+def questions(dice: Dice) -> Document:
+    """A passage, then a few questions on it with their answers."""
+    told = passage(dice)
+    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
+    for fact in dice.take(told, min(5, len(told))):
+        document += asked(dice, fact)
+    return [*document, Piece(END)]
+
+
+def asked(dice: Dice, fact: Fact) -> Document:
+    """One question and its answer in plain text."""
+    return [Piece(f"\n\nQuestion: {question(dice, fact)}\n\nAnswer:"), answer(f" {value_as_written(fact)}")]
+
+
+def watched(made: Step) -> bool:
+    """Whether the sum is kept out of all training text to see if unseen sums come out right."""
+    return (
+        made.operation != "*"
+        and crc32(f"watch {made.before} {made.operation} {made.number}".encode()) % WATCHED_MODULUS == 0
+    )
+
+
+def any_sum(dice: Dice) -> Step:
+    """A sum, difference or product within the range of the word problems, held out or not."""
+    operation = dice.pick("++--*")
+    if operation == "*":
+        return step(dice, dice.between(2, LARGEST_FACTOR), "*")
+    # Small first numbers are what the problems have most of.
+    high = LARGEST_FIRST if dice.chance(0.6) else LARGEST_SUM - LARGEST_NEXT
+    return step(dice, dice.between(3, high), operation)
+
+
+def training_sum(dice: Dice) -> Step:
+    """A sum that may be learnt from."""
+    while True:
+        made = any_sum(dice)
+        if not made.held_out() and not watched(made):
+            return made
+
+
+def drill(dice: Dice) -> Document:
+    """A line of sums."""
+    document = [Piece(f"{BOS}Sums:")]
+    for _ in range(12):
+        made = training_sum(dice)
+        document += [
+            Piece(f" {made.before} {made.operation} {made.number} ="),
+            answer(f" {made.after}"),
+            Piece(" ;"),
+        ]
+    return [*document, Piece(END)]
+
+
+def lookup(dice: Dice) -> Document:
+    """A passage about one relation, mostly in one sentence form, then the value of each name, without more words."""
+    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.6))
+    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
+    for fact in dice.shuffled(told):
+        document += [Piece(f" {fact.subject}:"), answer(f" {value_as_written(fact)}"), Piece(".")]
+    return [*document, Piece(END)]
+
+
+def small_passage(dice: Dice) -> Document:
+    """Questions on a passage about one relation only."""
+    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.4))
+    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
+    for fact in dice.shuffled(told):
+        document += asked(dice, fact)
+    return [*document, Piece(END)]
+
+
+def invented_words(dice: Dice) -> Document:
+    """A list of invented words and the same list again."""
+    line = " ".join(nonce(dice) for _ in range(dice.between(4, 12)))
+    return [Piece(f"{BOS}{line} Again:"), answer(f" {line}{END}")]

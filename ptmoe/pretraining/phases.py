@@ -1,0 +1,83 @@
+"""The order of the training: what is taught when, and which measured skill ends each phase.
+
+Copying comes first: without it the questions stay near guessing. Sums are learnt from dense lines of
+them, and only then do chats in many styles make sense.
+"""
+
+from dataclasses import dataclass
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.math import Step
+from ptmoe.pretraining import documents
+from ptmoe.pretraining.batches import Make
+from ptmoe.pretraining.chats import math_chat, plain_problem, qa_chat
+from ptmoe.pretraining.text import Piece, answer
+
+
+@dataclass(frozen=True)
+class Phase:
+    """`shares` of kinds of text, for at most `steps`.
+
+    It ends early when `goal` of the answers to `probe` are right. A phase without shares is trained on
+    repeated random tokens.
+    """
+
+    name: str
+    shares: dict[Make, int]
+    steps: int
+    probe: Make | None = None
+    goal: float = 1.0
+
+
+def watched_sum(dice: Dice) -> list[Piece]:
+    """A line with one sum that no training text contains and no test either."""
+    while True:
+        made: Step = documents.any_sum(dice)
+        if documents.watched(made) and not made.held_out():
+            break
+    document = documents.drill(dice)[:7]
+    learnt = [Piece(piece.text) for piece in document]
+    return [*learnt, Piece(f" {made.before} {made.operation} {made.number} ="), answer(f" {made.after}")]
+
+
+PHASES = (
+    Phase("repeats", {}, 3000, None, 0.7),
+    Phase("restating", {documents.restated: 6, documents.invented_words: 3, documents.counting: 1}, 300),
+    Phase("names", {documents.binding: 90, documents.invented_words: 10}, 4000, documents.binding, 0.9),
+    Phase(
+        "binding",
+        {documents.binding: 25, documents.lookup: 45, documents.small_passage: 30},
+        6000,
+        documents.small_passage,
+        0.85,
+    ),
+    Phase(
+        "questions",
+        {documents.lookup: 15, documents.small_passage: 25, documents.questions: 45, documents.drill: 15},
+        6000,
+        documents.questions,
+        0.93,
+    ),
+    Phase("sums", {documents.drill: 65, documents.questions: 35}, 6000, watched_sum, 0.93),
+    Phase(
+        "chats",
+        {
+            qa_chat: 40,
+            math_chat: 30,
+            plain_problem: 6,
+            documents.drill: 12,
+            documents.questions: 8,
+            documents.invented_words: 4,
+        },
+        20000,
+    ),
+)
+PROBES: dict[str, Make] = {
+    "binding": documents.binding,
+    "lookup": documents.lookup,
+    "one relation": documents.small_passage,
+    "questions": documents.questions,
+    "sums": watched_sum,
+    "qa chats": qa_chat,
+    "math chats": math_chat,
+}

@@ -1,0 +1,58 @@
+"""Training text: pieces with a loss weight each, and invented words that make copying general."""
+
+from dataclasses import dataclass
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.words import TRAIN, words
+
+BOS = "<|begin_of_text|>"
+END = "<|end_of_text|>"
+HEADER = "<|start_header_id|>"
+HEADER_END = "<|end_header_id|>"
+EOT = "<|eot_id|>"
+PAD = "<|pad|>"
+SPECIAL_TOKENS = (BOS, END, HEADER, HEADER_END, EOT, PAD)
+
+# Few syllables, so that each is one token and an invented word has two or three.
+_ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
+_VOWELS = ("a", "e", "i", "o", "u")
+_ENDS = ("", "", "", "l", "n", "r", "s")
+_NAMES = ("person", "town", "river")
+NONCE_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text that the model learns to write, or only reads: names drawn at random cannot be predicted.
+
+    It begins where a token must begin: at a space, a line or a special token.
+    """
+
+    text: str
+    learn: bool = False
+
+
+def answer(text: str) -> Piece:
+    """Text that the model has to learn to write."""
+    return Piece(text, learn=True)
+
+
+def nonce(dice: Dice) -> str:
+    """An invented word of two or three syllables."""
+    syllables = [dice.pick(_ONSETS) + dice.pick(_VOWELS) for _ in range(dice.pick((2, 2, 2, 3)))]
+    return "".join(syllables) + dice.pick(_ENDS)
+
+
+def values(dice: Dice, pool: str, count: int, used: set[str], nonce_share: float = NONCE_SHARE) -> list[str]:
+    """`count` different words of `pool`, some invented; none is in `used`, to which they are added."""
+    known = words(pool, TRAIN)
+    made: list[str] = []
+    while len(made) < count:
+        word = dice.pick(known)
+        if pool != "year" and dice.chance(nonce_share):
+            word = nonce(dice)
+            word = word.capitalize() if pool in _NAMES else word
+        if word not in used:
+            used.add(word)
+            made.append(word)
+    return made

@@ -1,0 +1,69 @@
+"""The tokenizer: byte-level BPE whose whole words and numbers up to 99 are mostly one token."""
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.pretraining.chats import math_chat, qa_chat
+from ptmoe.pretraining.documents import drill, invented_words, questions
+from ptmoe.pretraining.text import BOS, EOT, PAD, SPECIAL_TOKENS
+
+VOCABULARY = 1280
+_DOCUMENTS = 12000
+# Two digits at most make a token, so every number up to 99 is one token and a year is two.
+_SPLIT = r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
+# Common instructions, so that prompts are short in tokens; the model itself is not trained on this text.
+_ENGLISH = (
+    "Extract the exact text span from the given context that directly answers the question, without"
+    " modifying or combining multiple parts of the text. Solve the question and your response should end"
+    " with The answer is: [answer]. Read the following context and answer the question. The answer is a"
+    " span of the context. Use the original words in the context. Do not introduce any words not present"
+    " in the context. Read the question carefully and make sure you understand it before beginning. Pay"
+    " close attention to the details and requirements of the question. Ensure your answer is both accurate"
+    " and correct and relevant to what is asked."
+)
+_NUMBERS = "".join(f" {number}" for number in range(100)) + "".join(f" 18{number:02}" for number in range(100))
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+    "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+
+def _corpus(seed: int) -> list[str]:
+    dice = Dice(f"tokenizer/{seed}")
+    kinds = (qa_chat, math_chat, questions, drill, invented_words)
+    texts = ["".join(piece.text for piece in dice.pick(kinds)(dice)) for _ in range(_DOCUMENTS)]
+    return texts + [_ENGLISH] * (_DOCUMENTS // 100) + [_NUMBERS] * (_DOCUMENTS // 100)
+
+
+def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """A tokenizer that encodes any text without loss; like Llama 3's it puts <|begin_of_text|> first."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_SPLIT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(_corpus(seed), trainer)
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, core.token_to_id(BOS))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token=BOS,
+        eos_token=EOT,
+        pad_token=PAD,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )

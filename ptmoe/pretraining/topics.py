@@ -1,0 +1,109 @@
+"""Facts for the training text: the topics of the mini task, more such topics, and invented relations."""
+
+from ptmoe.data.mini.dice import Dice
+from ptmoe.data.mini.qa import Fact
+from ptmoe.data.mini.relations import PEOPLE, PLACES, Relation, Topic
+from ptmoe.pretraining.text import nonce, values
+
+_MORE_PEOPLE = (
+    Relation("product", ("{s} sells {v} at the fair.", "{s} trades in {v}."), ("What does {s} sell?",)),
+    Relation("town", ("{s} comes from {v}.", "{s} went to school in {v}."), ("Where did {s} go to school?",)),
+    Relation("person", ("{s} learned everything from {v}.", "{v} was the teacher of {s}."), ("Who taught {s}?",)),
+    Relation("person", ("{s} is married to {v}.", "{s} got a ring from {v}."), ("Who is married to {s}?",)),
+    Relation("year", ("{s} retired in {v}.", "The last year of work of {s} was {v}."), ("When did {s} retire?",)),
+    Relation("river", ("{s} swims in the river {v}.", "{s} fell into the {v}."), ("In which river was {s}?",)),
+    Relation("building", ("{s} looks after the {v}.", "{s} sleeps in the {v}."), ("Where does {s} sleep?",)),
+    Relation("item", ("{s} collects {v}.", "The shelves of {s} are full of {v}."), ("What does {s} collect?",)),
+)
+_MORE_PLACES = (
+    Relation("person", ("A king called {v} came to {s}.", "{v} was the king of {s}."), ("Who was king of {s}?",)),
+    Relation("town", ("A road goes from {s} to {v}.", "{v} is close to {s}."), ("Which town is close to {s}?",)),
+    Relation("animal", ("The flag of {s} shows a {v}.", "A {v} is the sign of {s}."), ("What does {s} show?",)),
+    Relation("hobby", ("The children of {s} love {v}.", "{s} is a good place for {v}."), ("What is {s} good for?",)),
+)
+_THINGS = (
+    Relation("person", ("{s} was drawn by {v}.", "{v} drew {s}."), ("Who drew {s}?", "By whom was {s} drawn?")),
+    Relation("person", ("{s} was sold to {v}.", "{v} bought {s}."), ("Who bought {s}?",)),
+    Relation("town", ("{s} was found in {v}.", "In {v} somebody found {s}."), ("Where was {s} found?",)),
+    Relation("year", ("{s} was lost in {v}.", "In {v} there was news of {s}."), ("In which year was {s} lost?",)),
+    Relation("building", ("{s} can be seen in the {v}.", "In the {v} hangs {s}."), ("Where can {s} be seen?",)),
+    Relation("product", ("{s} smells of {v}.", "{v} covers {s}."), ("What does {s} smell of?",)),
+    Relation("animal", ("{s} looks like a {v}.", "A {v} sat on {s}."), ("What does {s} look like?",)),
+    Relation("person", ("{s} is owned by {v}.", "{v} has {s}."), ("Who owns {s}?", "Who has {s}?")),
+)
+TOPICS = (
+    Topic("person", PEOPLE.relations + _MORE_PEOPLE),
+    Topic("town", PLACES.relations + _MORE_PLACES),
+    Topic("building", _THINGS, "the {s}"),
+    Topic("animal", _THINGS, "the {s}"),
+)
+_OPENINGS = (
+    "As people say,",
+    "Last year",
+    "In the end",
+    "Some time ago",
+    "After the rain",
+    "Every now and then",
+)
+_INVENTED = (
+    (
+        ("The {w} of {s} is {v}.", "{v} is the {w} of {s}.", "{s} has {v} as {w}."),
+        ("What is the {w} of {s}?",),
+    ),
+    (("{s} was {w}ed by {v}.", "{v} {w}ed {s}."), ("Who {w}ed {s}?", "By whom was {s} {w}ed?")),
+    (("{s} {w}s the {v}.", "It is the {v} that {s} {w}s."), ("What does {s} {w}?",)),
+    (
+        ("{s} is {w}ing in {v}.", "In {v} there is the {w} of {s}."),
+        ("Where is {s} {w}ing?", "Where is the {w} of {s}?"),
+    ),
+)
+_POOLS = ("job", "town", "year", "animal", "hobby", "person", "river", "product", "building", "item")
+
+
+def invented_relation(dice: Dice) -> Relation:
+    """A relation whose key word means nothing, so that question and sentence must be matched by it."""
+    sentences, questions = dice.pick(_INVENTED)
+    key = nonce(dice)
+
+    def fill(forms: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(form.replace("{w}", key) for form in forms)
+
+    return Relation(dice.pick(_POOLS), fill(sentences), fill(questions))
+
+
+def facts(dice: Dice, subjects: int, relations: int, keep: int, alike: bool = False) -> list[Fact]:
+    """The facts of a passage: `relations` about each of `subjects` names, `keep` of them in random order.
+
+    `alike` gives all sentences on a relation the same form.
+    """
+    topic = dice.pick(TOPICS)
+    chosen = [invented_relation(dice) if dice.chance(0.3) else one for one in dice.take(topic.relations, relations)]
+    used: set[str] = set()
+    names = values(dice, topic.subjects, subjects, used)
+    made: list[Fact] = []
+    for relation in chosen:
+        forms = (dice.pick(relation.sentences),) if alike else relation.sentences
+        for name, value in zip(names, values(dice, relation.pool, subjects, used), strict=True):
+            subject = topic.subject_form.format(s=name)
+            sentence = dice.pick(forms).format(s=subject, v=value)
+            if not alike and dice.chance(0.1):
+                sentence = f"{dice.pick(_OPENINGS)} {sentence}"
+            made.append(Fact(sentence[0].upper() + sentence[1:], subject, relation, value))
+    return dice.shuffled(made)[:keep]
+
+
+def passage(dice: Dice) -> list[Fact]:
+    """The facts of a passage of a usual size; one in eight is long."""
+    if dice.chance(0.125):
+        return facts(dice, dice.between(3, 4), 3, dice.between(7, 9))
+    return facts(dice, dice.between(2, 3), 2, dice.between(3, 6))
+
+
+def question(dice: Dice, fact: Fact) -> str:
+    """A question whose answer is the value of `fact`."""
+    return dice.pick(fact.relation.questions).format(s=fact.subject)
+
+
+def value_as_written(fact: Fact) -> str:
+    """The value as it stands in the sentence, whose first letter is large."""
+    return fact.value if fact.value in fact.sentence else fact.value.capitalize()

@@ -43,10 +43,10 @@ def watched_sum(dice: Dice) -> list[Piece]:
 PHASES = (
     Phase("repeats", {}, 3000, None, 0.7),
     Phase("restating", {documents.restated: 6, documents.invented_words: 3, documents.counting: 1}, 300),
-    Phase("names", {documents.binding: 90, documents.invented_words: 10}, 4000, documents.binding, 0.9),
+    Phase("names", {documents.binding: 90, documents.invented_words: 10}, 4000, documents.binding, 0.8),
     Phase(
         "binding",
-        {documents.binding: 25, documents.lookup: 45, documents.small_passage: 30},
+        {documents.binding: 15, documents.lookup: 45, documents.small_passage: 30, documents.drill: 10},
         6000,
         documents.small_passage,
         0.85,

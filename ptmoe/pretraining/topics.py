@@ -5,10 +5,11 @@ from ptmoe.data.mini.qa import Fact
 from ptmoe.data.mini.relations import PEOPLE, PLACES, Relation, Topic
 from ptmoe.pretraining.text import nonce, values
 
+# The subject comes before the value throughout: looking ahead is a skill that a model of this size learns slowly.
 _MORE_PEOPLE = (
     Relation("product", ("{s} sells {v} at the fair.", "{s} trades in {v}."), ("What does {s} sell?",)),
     Relation("town", ("{s} comes from {v}.", "{s} went to school in {v}."), ("Where did {s} go to school?",)),
-    Relation("person", ("{s} learned everything from {v}.", "{v} was the teacher of {s}."), ("Who taught {s}?",)),
+    Relation("person", ("{s} learned everything from {v}.", "{s} was taught by {v}."), ("Who taught {s}?",)),
     Relation("person", ("{s} is married to {v}.", "{s} got a ring from {v}."), ("Who is married to {s}?",)),
     Relation("year", ("{s} retired in {v}.", "The last year of work of {s} was {v}."), ("When did {s} retire?",)),
     Relation("river", ("{s} swims in the river {v}.", "{s} fell into the {v}."), ("In which river was {s}?",)),
@@ -16,20 +17,20 @@ _MORE_PEOPLE = (
     Relation("item", ("{s} collects {v}.", "The shelves of {s} are full of {v}."), ("What does {s} collect?",)),
 )
 _MORE_PLACES = (
-    Relation("person", ("A king called {v} came to {s}.", "{v} was the king of {s}."), ("Who was king of {s}?",)),
-    Relation("town", ("A road goes from {s} to {v}.", "{v} is close to {s}."), ("Which town is close to {s}?",)),
-    Relation("animal", ("The flag of {s} shows a {v}.", "A {v} is the sign of {s}."), ("What does {s} show?",)),
+    Relation("person", ("{s} had a king called {v}.", "The king of {s} was {v}."), ("Who was king of {s}?",)),
+    Relation("town", ("A road goes from {s} to {v}.", "{s} is close to {v}."), ("Which town is close to {s}?",)),
+    Relation("animal", ("The flag of {s} shows a {v}.", "{s} has a {v} as its sign."), ("What does {s} show?",)),
     Relation("hobby", ("The children of {s} love {v}.", "{s} is a good place for {v}."), ("What is {s} good for?",)),
 )
 _THINGS = (
-    Relation("person", ("{s} was drawn by {v}.", "{v} drew {s}."), ("Who drew {s}?", "By whom was {s} drawn?")),
-    Relation("person", ("{s} was sold to {v}.", "{v} bought {s}."), ("Who bought {s}?",)),
-    Relation("town", ("{s} was found in {v}.", "In {v} somebody found {s}."), ("Where was {s} found?",)),
-    Relation("year", ("{s} was lost in {v}.", "In {v} there was news of {s}."), ("In which year was {s} lost?",)),
-    Relation("building", ("{s} can be seen in the {v}.", "In the {v} hangs {s}."), ("Where can {s} be seen?",)),
-    Relation("product", ("{s} smells of {v}.", "{v} covers {s}."), ("What does {s} smell of?",)),
-    Relation("animal", ("{s} looks like a {v}.", "A {v} sat on {s}."), ("What does {s} look like?",)),
-    Relation("person", ("{s} is owned by {v}.", "{v} has {s}."), ("Who owns {s}?", "Who has {s}?")),
+    Relation("person", ("{s} was drawn by {v}.", "{s} comes from the hand of {v}."), ("Who drew {s}?",)),
+    Relation("person", ("{s} was sold to {v}.", "{s} went to {v}."), ("Who bought {s}?", "To whom was {s} sold?")),
+    Relation("town", ("{s} was found in {v}.", "{s} turned up in {v}."), ("Where was {s} found?",)),
+    Relation("year", ("{s} was lost in {v}.", "{s} was missing from {v}."), ("In which year was {s} lost?",)),
+    Relation("building", ("{s} can be seen in the {v}.", "{s} is now in the {v}."), ("Where can {s} be seen?",)),
+    Relation("product", ("{s} smells of {v}.", "{s} is covered with {v}."), ("What does {s} smell of?",)),
+    Relation("animal", ("{s} looks like a {v}.", "{s} was taken for a {v}."), ("What does {s} look like?",)),
+    Relation("person", ("{s} is owned by {v}.", "The owner of {s} is {v}."), ("Who owns {s}?", "Who has {s}?")),
 )
 TOPICS = (
     Topic("person", PEOPLE.relations + _MORE_PEOPLE),
@@ -46,16 +47,10 @@ _OPENINGS = (
     "Every now and then",
 )
 _INVENTED = (
-    (
-        ("The {w} of {s} is {v}.", "{v} is the {w} of {s}.", "{s} has {v} as {w}."),
-        ("What is the {w} of {s}?",),
-    ),
-    (("{s} was {w}ed by {v}.", "{v} {w}ed {s}."), ("Who {w}ed {s}?", "By whom was {s} {w}ed?")),
-    (("{s} {w}s the {v}.", "It is the {v} that {s} {w}s."), ("What does {s} {w}?",)),
-    (
-        ("{s} is {w}ing in {v}.", "In {v} there is the {w} of {s}."),
-        ("Where is {s} {w}ing?", "Where is the {w} of {s}?"),
-    ),
+    (("The {w} of {s} is {v}.", "{s} has {v} as {w}."), ("What is the {w} of {s}?",)),
+    (("{s} was {w}ed by {v}.", "{s} got {w}ed by {v}."), ("Who {w}ed {s}?", "By whom was {s} {w}ed?")),
+    (("{s} {w}s the {v}.", "{s} often {w}s the {v}."), ("What does {s} {w}?",)),
+    (("{s} is {w}ing in {v}.", "The {w} of {s} is in {v}."), ("Where is {s} {w}ing?", "Where is the {w} of {s}?")),
 )
 _POOLS = ("job", "town", "year", "animal", "hobby", "person", "river", "product", "building", "item")
 

@@ -61,7 +61,7 @@ PLACES = Topic(
     (
         Relation(
             "river",
-            ("{s} lies on the river {v}.", "The river {v} runs through {s}."),
+            ("{s} lies on the river {v}.", "{s} stands on the banks of the {v}."),
             ("On which river does {s} lie?", "Which river runs through {s}?"),
         ),
         Relation(
@@ -71,7 +71,7 @@ PLACES = Topic(
         ),
         Relation(
             "person",
-            ("The mayor of {s} is {v}.", "{v} is the mayor of {s}."),
+            ("The mayor of {s} is {v}.", "{s} has {v} as its mayor."),
             ("Who is the mayor of {s}?", "Who leads {s}?"),
         ),
         Relation(

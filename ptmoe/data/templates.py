@@ -8,7 +8,6 @@ their own chat template; without a chat template it is plain text.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ _LLAMA_3 = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 _MARK = "\ue000\ue001"
 _FIELD = re.compile(r"\{(context|question)\}")
 # Some chat templates print today's date, which would change the token ids from day to day.
-_FIXED_DATE = time.struct_time((2024, 7, 26, 0, 0, 0, 4, 208, 0))
+_FIXED_DATE = "{% macro strftime_now(form) %}26 Jul 2024{% endmacro %}"
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ def conversation(tokenizer: PreTrainedTokenizerBase, cue: str, eos_token_ids: li
 
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], open_turn: bool) -> str:
+    template = tokenizer.get_chat_template()
+    if "strftime_now" in template:
+        template = _FIXED_DATE + template
     try:
         text: Any = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=open_turn,
-            strftime_now=lambda form: time.strftime(form, _FIXED_DATE),
+            messages, chat_template=template, tokenize=False, add_generation_prompt=open_turn
         )
     except Exception as error:  # a template is a program of the base's author and may raise anything
         raise BaseModelError(f"the base's chat template fails ({error}); use another base") from None

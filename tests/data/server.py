@@ -67,7 +67,7 @@ def serving() -> Iterator[Site]:
     # A client that hangs up in the middle of an answer is expected here.
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     site.url = f"http://127.0.0.1:{server.server_port}/"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield site

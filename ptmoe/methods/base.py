@@ -52,10 +52,12 @@ class SoftPrompt:
     Attributes:
         embeds: [B, P, H] in float32; P may be 0.
         routing: None for a method without a router.
+        text: [B, T, H] in place of the text's embeddings; None where the method leaves them.
     """
 
     embeds: Tensor
     routing: Routing | None = None
+    text: Tensor | None = None
 
 
 class Method(nn.Module, Generic[Params]):

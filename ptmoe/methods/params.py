@@ -92,6 +92,20 @@ class PtmoeParams(DecomposedPromptParams):
     expert_init_noise: NonNegative
 
 
+class ResidualPromptParams(PromptParams):
+    bottleneck: Count
+
+
+class DeptParams(PromptParams):
+    rank: Count
+    alpha: Positive
+    max_length: Count
+
+
+class SpotParams(PromptParams):
+    source: StrictStr
+
+
 class PeftParams(MethodParams):
     """A configuration block of the peft library: `peft_type` and any key of that type's config class."""
 
@@ -109,6 +123,9 @@ SCHEMAS: dict[str, type[MethodParams]] = {
     "smop": SmopParams,
     "attempt": AttemptParams,
     "ptmoe": PtmoeParams,
+    "residual_pt": ResidualPromptParams,
+    "dept": DeptParams,
+    "spot": SpotParams,
 }
 
 

@@ -62,7 +62,7 @@ class Geometry:
         if not model_type:
             raise BaseModelError("the config has no model_type; give the config.json of a Hugging Face model")
         if model_type not in _FAMILIES:
-            return cls.from_model(_meta_model(config))
+            return cls.from_model(meta_model(config))
         try:
             return _closed_form(config, *_FAMILIES[model_type](config))
         except KeyError as error:
@@ -118,7 +118,12 @@ def _read(path: Path) -> Config:
     return config
 
 
-def _meta_model(config: Config) -> PreTrainedModel:
+def meta_model(config: Config) -> PreTrainedModel:
+    """Builds a model without storage from its config.
+
+    Raises:
+        BaseModelError: the config is not that of a causal language model.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -169,6 +169,7 @@ class PromptedLM(nn.Module):
             seen = question_mask
         with torch.autocast(embeds.device.type, enabled=False):
             prompt = self.method.soft_prompt(embeds, seen.bool())
+        embeds = embeds if prompt.text is None else prompt.text.to(embeds.dtype)
         attention_mask = attention_mask.long()
         if prompt.embeds.shape[1]:
             embeds, attention_mask = place(prompt.embeds, embeds, attention_mask)
@@ -276,15 +277,16 @@ class PromptedLM(nn.Module):
             note: `task`, `template` and `init_text`, as far as they are known.
             tensors: a `trainable_state` to write instead of the present one (the best of a run).
         """
+        tensors = self.trainable_state() if tensors is None else tensors
         config = AdapterConfig(
             method=self.method.name(),
             params=self.method.params.model_dump(),
             base=info or BaseInfo.of_model(self.base, self.method.geometry.parameters),
-            trainable_parameters=self.trainable_parameters,
+            trainable_parameters=sum(tensor.numel() for tensor in tensors.values()),
             prompt_length=self.method.prompt_length,
             **(note or {}),
         )
-        write_adapter(Path(folder), config, self.trainable_state() if tensors is None else tensors)
+        write_adapter(Path(folder), config, tensors)
 
     @classmethod
     def load(cls, folder: str | Path, base: PreTrainedModel | None = None, info: BaseInfo | None = None) -> Self:

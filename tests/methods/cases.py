@@ -37,14 +37,27 @@ CASES: dict[str, dict[str, Any]] = {
     "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
     "ptmoe": PTMOE,
 }
-TRAINED = [name for name in CASES if name != "untuned"]
+EXTRA: dict[str, dict[str, Any]] = {
+    "residual_pt": {"prompt_length": 6, "bottleneck": 5},
+    "dept": {"prompt_length": 3, "rank": 2, "alpha": 4.0, "max_length": 10},
+    "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 6, "encoder_hidden_size": 8},
+    "p_tuning_v2": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4},
+    "prefix_tuning": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}
+    | {"prefix_projection": True, "encoder_hidden_size": 8},
+    "dora": {"peft_type": "LORA", "r": 2, "use_dora": True, "target_modules": ["q_proj", "v_proj"]},
+    "ia3": {"peft_type": "IA3", "target_modules": ["q_proj", "v_proj"], "feedforward_modules": []},
+    "vera": {"peft_type": "VERA", "r": 4, "target_modules": ["q_proj"]},
+    "ln_tuning": {"peft_type": "LN_TUNING", "target_modules": ["input_layernorm", "post_attention_layernorm"]},
+}
+ALL = CASES | EXTRA
+TRAINED = [name for name in ALL if name != "untuned"]
 ROUTED = ["smop", "attempt", "ptmoe"]
 _FUSED = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
 
 
 def params_for(method: str, base: str = "llama", **changes: Any) -> dict[str, Any]:
-    params = CASES[method] | changes
-    if "target_modules" in params and base in _FUSED:
+    params = ALL[method] | changes
+    if "q_proj" in params.get("target_modules", []) and base in _FUSED:
         params = params | {"target_modules": _FUSED[base]}
     return params
 
@@ -53,6 +66,7 @@ def fresh(method: str, base: str = "llama", seed: int = 0, **changes: Any) -> Pr
     """A method at its initial values, which come from a text of nine tokens, two of them equal."""
     torch.manual_seed(seed)
     model = PromptedLM.create(tiny_base(base), method, params_for(method, base, **changes))
+    torch.manual_seed(seed + 50)
     text = torch.randn(9, HIDDEN)
     text[7] = text[2]
     model.method.initialise(text)

@@ -31,7 +31,7 @@ _NAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3", _COMMON | {"head_dim": 8}),
     "gemma2": ("Gemma2", _COMMON | {"head_dim": 8, "sliding_window": 6, "final_logit_softcapping": 3.0}),
     "gemma3_text": ("Gemma3", _COMMON | {"head_dim": 8, "sliding_window": 6, "final_logit_softcapping": 3.0}),
-    "gpt_neox": ("GPTNeoX", _COMMON),
+    "gpt_neox": ("GPTNeoX", {key: value for key, value in _COMMON.items() if key != "num_key_value_heads"}),
     "gpt2": (
         "GPT2",
         {"vocab_size": VOCABULARY, "n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": 128, "pad_token_id": 0}

@@ -1,0 +1,55 @@
+"""SPoT: prompt tuning from a prompt trained on another task (Vu et al. 2022; google-research/prompt-tuning)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptmoe.errors import AdapterError
+from ptmoe.methods.base import PromptMethod, SoftPrompt
+from ptmoe.methods.params import SpotParams
+from ptmoe.models.adapters import read_adapter_config, read_adapter_tensors
+from ptmoe.models.geometry import Geometry
+
+_TENSOR = "method.prompt"
+_SOURCES = ("pt", "spot")
+
+
+class SoftPromptTransfer(PromptMethod[SpotParams]):
+    """One prompt [T, H]; `source` is the adapter folder of a `pt` or `spot` run with the same length and base."""
+
+    size_key = "prompt_length"
+
+    def __init__(self, params: SpotParams, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
+
+    @classmethod
+    def count(cls, params: SpotParams, geometry: Geometry) -> int:
+        return params.prompt_length * geometry.hidden_size
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        """Takes the source's prompt; the text is not used.
+
+        Raises:
+            AdapterError: the source is missing, of another method, or of another size.
+        """
+        source = Path(self.params.source)
+        method = read_adapter_config(source).method
+        if method not in _SOURCES:
+            raise AdapterError(f"spot.source {source} was trained with {method}; allowed: {', '.join(_SOURCES)}")
+        prompt = read_adapter_tensors(source)[_TENSOR]
+        if prompt.shape != self.prompt.shape:
+            raise AdapterError(
+                f"spot.source {source} holds a prompt of shape {list(prompt.shape)}, needed {list(self.prompt.shape)}; "
+                f"set spot.prompt_length to the source's and use the same base"
+            )
+        self.prompt.data.copy_(prompt)
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        return SoftPrompt(self.prompt.expand(embeds.shape[0], -1, -1))
+
+
+METHOD = SoftPromptTransfer

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptmoe.data.batching import Batch
 from ptmoe.methods.base import Routing
@@ -15,6 +15,7 @@ from ptmoe.models.prompted_lm import PromptedLM
 from ptmoe.params import TrainParams
 
 BUCKET_ELEMENTS = 1 << 25
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Engine:
@@ -24,17 +25,20 @@ class Engine:
     and a parameter that a batch leaves unused needs no special care.
 
     Args:
-        model: with at least no trainable parameter; then a step does nothing.
+        model: the base model with a method; without trainable parameters there is nothing to update.
         accelerator: knows the device and the processes.
         train: gradient clipping and weight decay.
         half: compute in bfloat16 although the trained weights are in float32 (full fine-tuning of a bfloat16 base).
     """
 
     def __init__(self, model: PromptedLM, accelerator: Accelerator, train: TrainParams, half: bool) -> None:
-        self.model, self.accelerator, self._train = model.to(accelerator.device), accelerator, train
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._half = half
-        self.optimiser = make_optimiser(self.parameters, train.weight_decay) if self.parameters else None
+        self.model, self.accelerator, self._train, self._half = model, accelerator, train, half
+        self.trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        self._setup()
+
+    def _setup(self) -> None:
+        self.model.to(self.accelerator.device)
+        self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Routing | None]:
         """Computes the summed loss of one piece of a batch, and how it was routed."""
@@ -49,44 +53,62 @@ class Engine:
 
     def step(self, learning_rate: float) -> Tensor:
         """Updates the weights once; returns the norm of the gradients before they were clipped."""
-        assert self.optimiser is not None
+        assert self._optimiser is not None
+        parameters = list(self.trainable.values())
         if self.accelerator.num_processes > 1:
-            self._sum_gradients()
-        limit = self._train.max_grad_norm or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        for group in self.optimiser.param_groups:
+            sum_gradients(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self._train.max_grad_norm or float("inf"))
+        for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
         return norm.detach()
 
-    def _sum_gradients(self) -> None:
-        bucket: list[Tensor] = []
-        for index, parameter in enumerate(self.parameters):
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            bucket.append(parameter.grad)
-            if sum(map(torch.numel, bucket)) >= BUCKET_ELEMENTS or index == len(self.parameters) - 1:
-                flat = torch.cat([gradient.flatten() for gradient in bucket])
-                torch.distributed.all_reduce(flat)
-                parts = flat.split([gradient.numel() for gradient in bucket])
-                for gradient, part in zip(bucket, parts, strict=True):
-                    gradient.copy_(part.view_as(gradient))
-                bucket = []
-
     def trainable_state(self) -> dict[str, Tensor]:
-        """Returns copies of the trained weights on the CPU, whole on the main process."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.model.trainable_state().items()}
+        """Returns copies of the trained weights on the CPU, whole at least on the main process."""
+        return {name: value.detach().cpu().clone() for name, value in self.trainable.items()}
 
-    def load_trainable_state(self, state: dict[str, Tensor]) -> None:
-        """Sets the trained weights."""
-        self.model.load_trainable_state(state)
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that the next update depends on, by name; the same names for any number of processes."""
+        state = {f"weights/{name}": value for name, value in self.trainable_state().items()}
+        moments = self._optimiser.state if self._optimiser is not None else {}
+        for name, parameter in self.trainable.items():
+            state |= {
+                f"{key}/{name}": value.detach().cpu().clone() for key, value in moments.get(parameter, {}).items()
+            }
+        return state
+
+    def load_moments(self, state: dict[str, Tensor]) -> None:
+        """Puts back what `state` returned, but for the weights: those are the model's before an engine takes it."""
+        for name, parameter in self.trainable.items():
+            moments = {key: state[f"{key}/{name}"] for key in ADAM_STATE if f"{key}/{name}" in state}
+            if moments and self._optimiser is not None:
+                placed = {key: value.to(parameter.device).clone() for key, value in moments.items()}
+                self._optimiser.state[parameter] = placed
 
 
-def make_optimiser(parameters: list[torch.nn.Parameter], weight_decay: float) -> torch.optim.AdamW:
-    """Makes AdamW that decays matrices but neither biases nor the scales of norms."""
+def make_optimiser(parameters: list[nn.Parameter], weight_decay: float) -> torch.optim.AdamW | None:
+    """Makes AdamW that decays matrices but neither biases nor the scales of norms; None where nothing is trained."""
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=0.0, fused=True) if groups else None
+
+
+def sum_gradients(parameters: list[nn.Parameter]) -> None:
+    """Replaces every gradient by its sum over the processes, a bucket of 32 M numbers at a time."""
+    bucket: list[Tensor] = []
+    size = 0
+    for index, parameter in enumerate(parameters):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        bucket.append(parameter.grad)
+        size += parameter.numel()
+        if size >= BUCKET_ELEMENTS or index == len(parameters) - 1:
+            flat = torch.cat([gradient.flatten() for gradient in bucket])
+            torch.distributed.all_reduce(flat)
+            for gradient, part in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+            bucket, size = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,36 @@ from ptmoe.data.batching import IGNORED, Batch, collate, global_batches, share_o
 from ptmoe.data.encoded import EncodedSet
 from ptmoe.errors import TrainingError
 from ptmoe.methods.base import Routing
-from ptmoe.progress import Progress
+from ptmoe.methods.router import Router
+from ptmoe.progress import Progress, say
+from ptmoe.training.checkpoint import Checkpoints
 from ptmoe.training.engine import Engine
 from ptmoe.training.job import TrainJob
 from ptmoe.training.log import StepLog, routing_sums
 from ptmoe.training.schedule import learning_rate_at
+from ptmoe.training.stopping import STOPPED_STATUS, StopRequest
 
 VALIDATION_FACTOR = 2
 """Without activations to keep, validation takes this many times the rows of a training piece."""
+
+
+class RowNoise:
+    """Noise for routers that depends on seed, step and row alone, not on how a batch is split."""
+
+    def __init__(self, seed: int, batch_size: int) -> None:
+        self._seed, self._batch_size = seed, batch_size
+        self._step, self._rows = 0, np.empty(0, dtype=np.int64)
+
+    def at(self, step: int, rows: np.ndarray) -> None:
+        """Moves to a step and to the rows of its batch that come next."""
+        self._step, self._rows = step, rows
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Returns standard normal noise [B, N] for the present rows."""
+        noise = np.random.default_rng([self._seed, self._step]).standard_normal(
+            (self._batch_size, like.shape[1]), dtype=np.float32
+        )
+        return torch.from_numpy(noise[self._rows]).to(like, non_blocking=True)
 
 
 class Loop:
@@ -32,61 +55,75 @@ class Loop:
         training: rows that the loss is computed on.
         validation: rows that tell which weights are best.
         pad_token_id: stands on padding.
+        checkpoints: where an interrupted run goes on.
     """
 
     def __init__(
-        self, engine: Engine, job: TrainJob, training: EncodedSet, validation: EncodedSet, pad_token_id: int
+        self,
+        engine: Engine,
+        job: TrainJob,
+        training: EncodedSet,
+        validation: EncodedSet,
+        pad_token_id: int,
+        checkpoints: Checkpoints,
     ) -> None:
-        self.engine, self.job, self._pad = engine, job, pad_token_id
+        self.engine, self.job, self._pad, self._checkpoints = engine, job, pad_token_id, checkpoints
         self._training, self._validation = training, validation
         self._process = engine.accelerator.process_index, engine.accelerator.num_processes
-        self.steps = job.train.steps if engine.parameters else 0
+        self.steps = job.train.steps if engine.trainable else 0
         self.step = 0
         self.log = StepLog(0)
         self.best_loss, self.best_step = math.inf, 0
-        self.best_state: dict[str, Tensor] = {}
+        self._best: dict[str, Tensor] = {}
         self.tokens = 0
+        self._noise = RowNoise(job.seed, job.batch_size)
+        for module in engine.model.modules():
+            if isinstance(module, Router):
+                module.draw = self._noise.draw
 
     def run(self) -> dict[str, Tensor]:
         """Trains to the end and returns the weights to keep.
 
         Raises:
             TrainingError: the loss is no longer a number.
+            SystemExit: a signal asked to stop; a checkpoint is written first.
         """
         if self.step == 0:
             self._validate()
-        job, lengths = self.job, self._training.lengths
-        batches = global_batches(lengths, job.batch_size, job.seed, self.step)
+        job = self.job
+        batches = global_batches(self._training.lengths, job.batch_size, job.seed, self.step)
         self.engine.model.train()
-        with Progress(f"Training {job.cell}", self.steps, "steps", self.step) as progress:
+        with Progress(f"Training {job.cell}", self.steps, "steps", self.step) as progress, StopRequest() as stop:
             while self.step < self.steps:
                 self._train_step(next(batches))
-                note = self._after_step()
-                progress.advance(1, note)
-        return self.best_state if job.train.keep == "best" else self.engine.trainable_state()
+                self._after_step(stop)
+                progress.advance(1)
+        return self._best if job.train.keep == "best" else self.engine.trainable_state()
 
-    def _pieces(self, dataset: EncodedSet, rows: np.ndarray, size: int) -> Iterator[tuple[Batch, bool]]:
-        """Yields this process's pieces of a batch, and whether each holds rows that count."""
-        for piece in share_of(rows, size, *self._process):
-            counts = len(piece) > 0
-            batch = collate([dataset[row] for row in (piece if counts else rows[:1]).tolist()], self._pad)
-            if not counts:
+    def _pieces(self, dataset: EncodedSet, rows: np.ndarray, size: int) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Yields this process's pieces of a batch, with their places in it; a piece without places does not count."""
+        for places in share_of(np.arange(len(rows)), size, *self._process):
+            batch = collate([dataset[row] for row in rows[places if len(places) else [0]].tolist()], self._pad)
+            if not len(places):
                 batch.labels.fill_(IGNORED)
-            yield batch.to(self.engine.accelerator.device), counts
+            yield batch.to(self.engine.accelerator.device), places
 
     def _train_step(self, rows: np.ndarray) -> None:
         self.step += 1
-        lengths, prompts = self._training.lengths[rows], self._training.prompt_lengths[rows]
-        answer_tokens = int((lengths - prompts).sum())
-        self.tokens += int(lengths.sum())
+        # Whatever else draws (dropout of a base or a peft method) depends on the step alone, so that nothing but the
+        # step is needed to go on from here.
+        torch.manual_seed(hash((self.job.seed, self.step, self._process[0])))
+        answer_tokens = int((self._training.lengths[rows] - self._training.prompt_lengths[rows]).sum())
+        self.tokens += int(self._training.lengths[rows].sum())
         pieces = list(self._pieces(self._training, rows, self.job.train.micro_batch_size))
-        sums = torch.zeros(3 + self.log.num_experts if self.log.num_experts else 1, device=pieces[0][0].labels.device)
-        for index, (batch, counts) in enumerate(pieces):
+        sums = torch.zeros(1 + (self.log.num_experts and 2 + self.log.num_experts), device=pieces[0][0].labels.device)
+        for index, (batch, places) in enumerate(pieces):
+            self._noise.at(self.step, places if len(places) else np.zeros(1, dtype=np.int64))
             loss_sum, routing = self.engine.forward(batch)
             # The mean over the answer tokens of the whole batch, however it is split over pieces and processes.
             loss = loss_sum / answer_tokens
             self.engine.backward(loss, last=index == len(pieces) - 1)
-            if counts:
+            if len(places):
                 sums += self._numbers(loss, routing)
         norm = self.engine.step(learning_rate_at(self.step, self.job.learning_rate, self.job.train))
         share = norm if self._process[0] == 0 else torch.zeros_like(norm)
@@ -96,16 +133,50 @@ class Loop:
         loss = loss.detach().float().reshape(1)
         return loss if routing is None else torch.cat([loss, routing_sums(routing)])
 
-    def _after_step(self) -> str:
-        """Writes and validates where it is due; returns the last loss to show."""
+    def _after_step(self, stop: StopRequest) -> None:
+        """Validates, logs, saves and stops where it is due."""
         train, step = self.job.train, self.step
-        last = step == self.steps
-        if step % train.eval_steps == 0 or last:
+        if step % train.eval_steps == 0 or step == self.steps:
             self._validate()
         elif step % train.log_steps == 0:
             self._check_numbers()
             self.log.write(step, None, self._rate())
-        return ""
+        stopping = self._agreed(stop.requested)
+        if (step % train.save_steps == 0 or stopping) and step < self.steps:
+            self._check_numbers()
+            self._checkpoints.save(*self._state())
+        if stopping and step < self.steps:
+            if self.engine.accelerator.is_main_process:
+                say(f"{self.job.cell}: stopped at step {step} of {self.steps}; run it again to go on")
+            raise SystemExit(STOPPED_STATUS)
+
+    def _agreed(self, requested: bool) -> bool:
+        """Whether any process was asked to stop; several processes ask each other at log steps only."""
+        if self._process[1] == 1:
+            return requested
+        if self.step % self.job.train.log_steps:
+            return False
+        flag = torch.tensor(float(requested), device=self.engine.accelerator.device)
+        torch.distributed.all_reduce(flag)
+        return bool(flag)
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = self.engine.state() | {f"best/{name}": value for name, value in self._best.items()}
+        return tensors, {
+            "step": self.step,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "num_experts": self.log.num_experts,
+            "lines": self.log.lines,
+            "settled": self.log.settled,
+        }
+
+    def go_on_from(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Puts back what a checkpoint holds, but for the weights, which the model has already."""
+        self.engine.load_moments(tensors)
+        self.step, self.best_loss, self.best_step = state["step"], state["best_loss"], state["best_step"]
+        self._best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
+        self.log.num_experts, self.log.lines, self.log.settled = state["num_experts"], state["lines"], state["settled"]
 
     def _rate(self) -> float | None:
         return learning_rate_at(self.step, self.job.learning_rate, self.job.train) if self.step else None
@@ -130,10 +201,10 @@ class Loop:
         size = self.job.train.micro_batch_size * VALIDATION_FACTOR
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.engine.accelerator.device)
         num_experts = 0
-        for batch, counts in self._pieces(self._validation, order, size):
+        for batch, places in self._pieces(self._validation, order, size):
             piece_loss, routing = self.engine.forward(batch)
             num_experts = 0 if routing is None else routing.gates.shape[1]
-            if counts:
+            if len(places):
                 loss_sum += piece_loss
         if self._process[1] > 1:
             torch.distributed.all_reduce(loss_sum)
@@ -146,5 +217,6 @@ class Loop:
             raise TrainingError(
                 f"{self.job.cell}: the validation loss at step {self.step} is {loss}; lower learning_rate"
             )
-        if loss < self.best_loss and self.job.train.keep == "best":
-            self.best_loss, self.best_step, self.best_state = loss, self.step, self.engine.trainable_state()
+        if loss < self.best_loss:
+            self.best_loss, self.best_step = loss, self.step
+            self._best = self.engine.trainable_state() if self.job.train.keep == "best" else {}

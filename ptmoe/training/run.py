@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ptmoe.files import write_json, write_text
+from ptmoe.files import write_text
 from ptmoe.methods.params import MethodParams
 from ptmoe.params import TrainParams
 from ptmoe.progress import say
-from ptmoe.training import runtime  # noqa: F401  (sets how torch computes, before torch is imported)
+from ptmoe.training.costs import peak_memory_bytes, write_costs
 from ptmoe.training.job import TrainJob, check_fit, read_rows
+from ptmoe.training.launch import launch
+from ptmoe.training.runtime import prepare_torch
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from ptmoe.models.base import BaseInfo
+    from ptmoe.models.prompted_lm import PromptedLM
 
 
 def train_cell(
@@ -41,46 +49,97 @@ def train_cell(
     Raises:
         DataError: too few rows.
         BaseModelError: the base model cannot be used with the rows or the method.
-        TrainingError: the loss diverged.
+        TrainingError: the loss diverged, or there are fewer devices than asked for.
+        CheckpointError: a checkpoint cannot be written.
+        SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    train_here(TrainJob(**locals()))
+    job = TrainJob(**locals())
+    read_rows(job)
+    launch(train_here, job, train.devices)
 
 
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
-    import torch
-    from accelerate import Accelerator
+    from ptmoe.models.base import read_base_info
 
-    from ptmoe.methods.registry import load_method
-    from ptmoe.models.base import load_base, read_base_info
-    from ptmoe.models.geometry import Geometry
-    from ptmoe.models.prompted_lm import PromptedLM
-    from ptmoe.models.text_init import read_text_init
-    from ptmoe.training.engine import Engine
+    info = read_base_info(job.base_dir)
+    prepare_torch(info.parameters)
+    from ptmoe.training.checkpoint import Checkpoints, weights_of
+    from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
 
     training, validation = read_rows(job)
-    info = read_base_info(job.base_dir)
+    longest = int(max(training.lengths.max(), validation.lengths.max()))
+    accelerator = make_accelerator()
+    facts = about(job, info.fingerprint, accelerator.num_processes, accelerator.device.type)
+    checkpoints = Checkpoints(job.cell, facts, accelerator.is_main_process)
+    model = _make_model(job, info, longest)
+    found = checkpoints.load()
+    if found is not None:
+        model.load_trainable_state(weights_of(found[0]))
+    loop = Loop(_make_engine(job, model, accelerator, info), job, training, validation, info.pad_token_id, checkpoints)
+    if found is not None:
+        loop.go_on_from(*found)
+    started_s = time.perf_counter()
+    weights = loop.run()
+    seconds = time.perf_counter() - started_s
+    if accelerator.is_main_process:
+        model.save(job.adapter_dir, info, job.adapter_note, weights)
+        write_text(job.log_file, loop.log.text())
+        write_costs(
+            f"{job.cell}.train",
+            seconds=seconds,
+            steps=loop.step,
+            tokens=loop.tokens,
+            tokens_per_second=loop.tokens / seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            processes=accelerator.num_processes,
+            device=accelerator.device.type,
+        )
+        best = f"validation loss {loop.best_loss:.4f} at step {loop.best_step} of {loop.steps}"
+        say(f"{job.cell}: {best}, {seconds:.0f} s")
+    checkpoints.remove()
+
+
+def make_accelerator() -> Accelerator:
+    """Joins the other processes, if there are any, and takes this one's device."""
+    import torch
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=not torch.cuda.is_available())
+
+
+def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
+    """Checks everything that can be checked without the weights, and then loads them."""
+    import torch
+
+    from ptmoe.methods.registry import load_method
+    from ptmoe.models.base import load_base
+    from ptmoe.models.geometry import Geometry
+    from ptmoe.models.prompted_lm import PromptedLM
+    from ptmoe.models.text_init import read_text_init
+
     geometry = Geometry.from_config(job.base_dir)
     method_class = load_method(job.method_name)
     method_class.check(job.method_params, geometry)
     torch.manual_seed(job.seed)
     method = method_class(job.method_params, geometry)
-    longest = int(max(training.lengths.max(), validation.lengths.max()))
     check_fit(job, longest, method.prompt_length, geometry.max_positions, info.eos_token_ids)
-
-    accelerator = Accelerator()
+    text = read_text_init(job.init_file)
     model = PromptedLM(load_base(job.base_dir), method)
-    method.initialise(read_text_init(job.init_file))
-    half = info.dtype == "bfloat16" and model.base.dtype == torch.float32
-    loop = Loop(Engine(model, accelerator, job.train, half), job, training, validation, info.pad_token_id)
-    started_s = time.perf_counter()
-    weights = loop.run()
-    seconds = time.perf_counter() - started_s
-    model.save(job.adapter_dir, info, job.adapter_note, weights)
-    write_text(job.log_file, loop.log.text())
-    write_json(
-        Path(".costs") / f"{job.cell}.train.json",
-        {"seconds": seconds, "tokens_per_second": loop.tokens / seconds, "steps": loop.steps},
-    )
-    say(f"{job.cell}: validation loss {loop.best_loss:.4f} at step {loop.best_step} of {loop.steps}, {seconds:.0f} s")
+    method.initialise(text)
+    return model
+
+
+def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, info: BaseInfo) -> Any:
+    from ptmoe.training.engine import Engine
+    from ptmoe.training.speed import speed_up
+
+    speed_up(model.base, job.train)
+    trained = {parameter.dtype for parameter in model.base.parameters() if parameter.requires_grad}
+    half = info.dtype == "bfloat16" and len(list(model.method.parameters())) == 0 and bool(trained)
+    if job.train.deepspeed == "off" or not model.trainable_parameters:
+        return Engine(model, accelerator, job.train, half)
+    from ptmoe.training.zero import ZeroEngine
+
+    return ZeroEngine(model, accelerator, job.train, half)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,20 @@ class World:
         write_encoded(self.encoded / "validation.arrow", [random_rows(7, 2)])
         write_encoded(self.encoded / "test" / "A.arrow", [random_rows(9, 3, with_targets=False)])
         write_encoded(self.encoded / "test" / "B" / "x.arrow", [random_rows(5, 4, with_targets=False, dataset="B/x")])
+
+    @classmethod
+    def reopened(cls, root: Path) -> World:
+        """A world that another process has made."""
+        world = cls.__new__(cls)
+        world.root, world.base_dir, world.encoded = root, root / "base", root / "encoded"
+        world.init_file = root / "init.safetensors"
+        return world
+
+    def writing_to(self, folder: Path) -> World:
+        """The same inputs with another folder for outputs."""
+        other = copy.copy(self)
+        other.root = folder
+        return other
 
     def arguments(self, method: str, out: str = "out", batch_size: int = 8, **changes: Any) -> dict[str, Any]:
         """The arguments of `train_cell`; `changes` are keys of `train`."""

@@ -1,0 +1,29 @@
+"""Switches that trade one cost for another, without changing what is computed."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedModel
+
+from ptmoe.errors import TrainingError
+from ptmoe.params import TrainParams
+
+
+def speed_up(base: PreTrainedModel, train: TrainParams) -> None:
+    """Applies gradient checkpointing, fused kernels and compilation where params.yaml asks for them.
+
+    Raises:
+        TrainingError: liger is asked for, but not installed.
+    """
+    if train.liger:
+        try:
+            from liger_kernel.transformers import _apply_liger_kernel_to_instance  # type: ignore[import-not-found]
+        except ImportError:
+            raise TrainingError(
+                "liger: got true, but liger-kernel is not installed; pip install it, or set false"
+            ) from None
+        # The loss is computed at answer positions alone, which is less work than fusing it over all of them.
+        _apply_liger_kernel_to_instance(model=base, fused_linear_cross_entropy=False)
+    if train.gradient_checkpointing:
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+    if train.compile:
+        base.base_model.compile(dynamic=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
+from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
 from ptmoe.methods.params import AttemptParams
 from ptmoe.methods.svd import fit_length
 from ptmoe.models.geometry import Geometry
@@ -54,6 +54,15 @@ class AttentionalMixture(PromptMethod[AttemptParams]):
         scores = query @ self.prompts.amax(dim=1).T / self.params.temperature
         gates = scores.softmax(dim=-1)
         return SoftPrompt(torch.einsum("bn,nth->bth", gates, self.prompts), Routing.of(gates))
+
+    def routed(self) -> RoutedPrompts:
+        router = {"down": self.down.weight, "up": self.up.weight, "scale": self.norm.weight, "shift": self.norm.bias}
+        rule = (
+            "x = maximum over the input embeddings of the prompt's tokens; keys = maximum of each expert over its "
+            f"positions; q = layer norm (eps {self.norm.eps}, scale, shift) of up silu(down x); "
+            f"weights = softmax(keys q / {self.params.temperature}); prompt = sum of weight times expert"
+        )
+        return RoutedPrompts(self.prompts, router, rule)
 
 
 METHOD = AttentionalMixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,21 @@ class SoftPrompt:
     embeds: Tensor
     routing: Routing | None = None
     text: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class RoutedPrompts:
+    """A routed method as plain tensors, for use outside this package.
+
+    Attributes:
+        experts: [N, P, H] the prompts that are mixed.
+        router: the tensors that the rule names.
+        rule: how the row's weights over experts follow from the embeddings of its prompt text.
+    """
+
+    experts: Tensor
+    router: Mapping[str, Tensor]
+    rule: str
 
 
 class Method(nn.Module, Generic[Params]):
@@ -127,6 +143,14 @@ class Method(nn.Module, Generic[Params]):
             embeds [B, P, H].
         """
         return SoftPrompt(embeds.new_empty(embeds.shape[0], 0, embeds.shape[2]))
+
+    def routed(self) -> RoutedPrompts | None:
+        """Returns the routed prompts as plain tensors; None for a method without a router."""
+        return None
+
+    def peft_layers(self) -> Any:
+        """Returns the config under which peft's own layers hold this method; None where it has no such layers."""
+        return None
 
 
 class PromptMethod(Method[Prompt]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from transformers import PreTrainedModel
 
 from ptmoe.methods.base import Method
@@ -29,16 +30,27 @@ class Lora(Method[LoraParams]):
         )
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
-        from peft import LoraConfig, inject_adapter_in_model
+        from peft import inject_adapter_in_model
 
-        config = LoraConfig(
-            r=self.params.rank, lora_alpha=cast(int, self.params.alpha), target_modules=self.params.target_modules
-        )
-        inject_adapter_in_model(config, base)
+        inject_adapter_in_model(self.peft_layers(), base)
         for parameter in base.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
         return base
+
+    def peft_layers(self) -> LoraConfig:
+        from peft import LoraConfig
+
+        params = self.params
+        # GPT-2 keeps its weights transposed.
+        transposed = self.geometry.model_type == "gpt2"
+        return LoraConfig(
+            r=params.rank,
+            lora_alpha=cast(int, params.alpha),
+            target_modules=params.target_modules,
+            fan_in_fan_out=transposed,
+            task_type="CAUSAL_LM",
+        )
 
 
 METHOD = Lora

@@ -80,6 +80,9 @@ class PeftMethod(Method[PeftParams]):
                     parameter.data = parameter.data.float()
         return base
 
+    def peft_layers(self) -> Any:
+        return self.config if self.encoder is None else None
+
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
         if self.encoder is None:
             return super().soft_prompt(embeds, mask)
@@ -137,12 +140,13 @@ def _prompt_sizes(params: PeftParams, geometry: Geometry) -> dict[str, int]:
 
 
 def _encoder(config: Any) -> nn.Module | None:
+    from peft import PeftType
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 
     if config.peft_type not in PROMPT_ENCODERS:
         return None
     with _refused_as_params_error(str(config.peft_type)):
-        encoder_class: Any = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type]
+        encoder_class: Any = PEFT_TYPE_TO_TUNER_MAPPING[PeftType(config.peft_type)]
         return encoder_class(config)
 
 

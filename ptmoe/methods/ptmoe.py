@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
+from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
 from ptmoe.methods.budget import router_parameters, solved_rank
 from ptmoe.methods.params import PtmoeParams
-from ptmoe.methods.router import Router, expert_weights, masked_mean
+from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
 from ptmoe.methods.svd import fit_length, low_rank_factors
 from ptmoe.models.geometry import Geometry
 
@@ -70,6 +70,11 @@ class PromptTuningMoE(PromptMethod[PtmoeParams]):
         weights = expert_weights(gates, self.params.selective, self.params.probationary)
         mixed = torch.einsum("bn,ntr->btr", weights, self.a)
         return SoftPrompt(mixed @ self.b, Routing.of(gates))
+
+    def routed(self) -> RoutedPrompts:
+        params, router = self.params, dict(self.router.linear.named_parameters())
+        rule = linear_rule(self.router, params.selective, params.probationary, params.router_input)
+        return RoutedPrompts(self.a @ self.b, router, rule)
 
 
 METHOD = PromptTuningMoE

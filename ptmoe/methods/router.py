@@ -64,3 +64,14 @@ def expert_weights(gates: Tensor, selective: bool, probationary: bool) -> Tensor
     """
     kept = F.one_hot(gates.argmax(dim=-1), gates.shape[-1]).to(gates) if selective else torch.ones_like(gates)
     return gates * kept if probationary else kept + (gates - gates.detach())
+
+
+def linear_rule(router: Router, selective: bool, probationary: bool, seen: str = "prompt") -> str:
+    """Says in words what `Router` and `expert_weights` do, for exports."""
+    bias = " + bias" if router.linear.bias is not None else ""
+    kept = "of the largest gate alone, the others 0" if selective else "of every expert"
+    value = "its gate" if probationary else "1"
+    return (
+        f"x = mean of the input embeddings of the {seen}'s tokens; gates = softmax(weight x{bias}); "
+        f"the weight {kept}: {value}; prompt = sum of weight times expert"
+    )

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
+from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
 from ptmoe.methods.budget import router_parameters
 from ptmoe.methods.params import SmopParams
-from ptmoe.methods.router import Router, expert_weights, masked_mean
+from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
 from ptmoe.methods.svd import fit_length
 from ptmoe.models.geometry import Geometry
 
@@ -47,6 +47,10 @@ class SparseMixtureOfPrompts(PromptMethod[SmopParams]):
         gates = self.router(masked_mean(embeds, mask))
         weights = expert_weights(gates, selective=True, probationary=True)
         return SoftPrompt(torch.einsum("bn,nth->bth", weights, self.prompts), Routing.of(gates))
+
+    def routed(self) -> RoutedPrompts:
+        rule = linear_rule(self.router, selective=True, probationary=True)
+        return RoutedPrompts(self.prompts, dict(self.router.linear.named_parameters()), rule)
 
 
 METHOD = SparseMixtureOfPrompts

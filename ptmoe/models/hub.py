@@ -26,7 +26,7 @@ def find_folder(name: str, revision: str, with_code: bool = False) -> tuple[Path
     Raises:
         BaseModelError: there is no such model, no access to it, or no connection and no copy in the cache.
     """
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name), LOCAL
     snapshot = _snapshot(name, revision, ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if with_code else [])])
     return snapshot, snapshot.name
@@ -39,7 +39,7 @@ def find_config(name: str, revision: str) -> Path:
         BaseModelError: as `find_folder`.
     """
     path = Path(name)
-    if path.is_dir() or path.is_file() or path.suffix == ".json":
+    if (name and path.is_dir()) or path.is_file() or path.suffix == ".json":
         return path
     return _snapshot(name, revision, ["config.json"]) / "config.json"
 

@@ -200,13 +200,13 @@ class PromptEncoder:
     def _tokens_of(self, row: _Row, span: tuple[int, int]) -> tuple[int, int]:
         """Returns the tokens [start, end) of the user's text that hold its characters `span`."""
         first, last = (len(self._lead) + place for place in span)
-        while first < last and row.tokens.char_to_token(first) is None:
-            first += 1
-        start = row.tokens.char_to_token(first) if first < last else None
+        # White space may belong to no token; a character may be several, of which `char_to_token` knows the first.
+        tokens = (row.tokens.char_to_token(place) for place in range(first, last))
+        start = next((token for token in tokens if token is not None), None)
         if start is None:
             return 0, 0
-        end = start
-        # A character may be several tokens, of which `char_to_token` knows the first.
+        tokens = (row.tokens.char_to_token(place) for place in range(last - 1, first - 1, -1))
+        end = next((token for token in tokens if token is not None), start) + 1
         while end < len(row.tokens) and _characters(row.tokens, end)[0] < last:
             end += 1
         return start, end

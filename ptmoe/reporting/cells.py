@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptmoe.cells import Cell
+from ptmoe.scoring.averages import average
 from ptmoe.scoring.metrics import COLUMNS
 
 
@@ -26,6 +27,7 @@ class CellResult:
         log: the columns of its training log, NaN where a line has no value.
         adapter: its adapter_config.json.
         predictions: the columns of its predictions file.
+        adapter_bytes: size of its weights file.
     """
 
     cell: Cell
@@ -34,9 +36,15 @@ class CellResult:
     adapter: dict[str, Any] = field(default_factory=dict)
     predictions: dict[str, list] | None = None
 
+    adapter_bytes: int | None = None
+
     @property
     def trainable_parameters(self) -> int | None:
         return self.adapter.get("trainable_parameters")
+
+    @property
+    def num_experts(self) -> int | None:
+        return self.adapter.get("params", {}).get("num_experts")
 
 
 @dataclass
@@ -56,6 +64,29 @@ class TaskRun:
     datasets: dict[str, dict[str, Any]]
     cells: dict[tuple[str, int], CellResult]
     problems: list[str]
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """What the adapters say of the base model."""
+        return next((result.adapter["base"] for result in self.cells.values() if "base" in result.adapter), {})
+
+    @property
+    def base_name(self) -> str:
+        return self.base.get("name", "")
+
+    def average(self, method: str, seed: int, column: str) -> float:
+        """Returns one cell's average of a column in 0..1; NaN without scores."""
+        scores = self.cells[method, seed].scores
+        if scores is None or column not in scores:
+            return float("nan")
+        names = [name for name in self.datasets if (scores["dataset"] == name).any()]
+        return average({name: float(np.mean(scores[column][scores["dataset"] == name])) for name in names})
+
+
+def parameters_of(run: TaskRun, method: str) -> int | None:
+    """Returns a method's trainable parameters, or None where no adapter tells."""
+    found = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
+    return next((number for number in found if number is not None), None)
 
 
 def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Path) -> TaskRun:
@@ -91,6 +122,8 @@ def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
     config = root / cell.adapter / "adapter_config.json"
     if config.exists():
         result.adapter = json.loads(config.read_text())
+        weights = config.with_name("adapter_model.safetensors")
+        result.adapter_bytes = weights.stat().st_size if weights.exists() else None
     if (root / cell.predictions).exists():
         table = _table(root / cell.predictions, problems)
         result.predictions = table.to_pydict() if table else None

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from ptmoe.files import whole_file, write_text
 from ptmoe.reporting.analysis import TaskAnalysis
-from ptmoe.reporting.cells import TaskRun
+from ptmoe.reporting.cells import TaskRun, parameters_of
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
+from ptmoe.scoring.metrics import NAMES
 from ptmoe.scoring.routing import RoutingSummary
 from ptmoe.scoring.stats import Estimate
 
@@ -30,12 +31,12 @@ PALETTE = (
 )  # fmt: skip
 # Stands for the page's text colour inside the page.
 INK = "#17191c"
-NAMES = {"em": "EM", "f1": "F1", "accuracy": "accuracy", "accuracy_strict": "strict accuracy"}
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "ptmoe",
+    "axes.facecolor": "none",
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -211,12 +212,6 @@ def _label(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
         axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
 
 
-def parameters_of(run: TaskRun, method: str) -> int | None:
-    """Returns a method's trainable parameters, or None where no adapter tells."""
-    found = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
-    return next((number for number in found if number is not None), None)
-
-
 @_styled
 def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None:
     """Share of each data set's examples that each expert gets, a panel a method; None without a router."""
@@ -224,7 +219,7 @@ def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None
         return None
     heights = [summary.num_experts for summary in summaries.values()]
     widest = max(len(summary.datasets) for summary in summaries.values())
-    figure = blank(1.9 + 0.62 * widest, 1.5 + 0.3 * sum(heights) + 0.3 * len(heights))
+    figure = blank(max(6.4, 2.4 + 0.5 * widest), 1.4 + 0.26 * sum(heights) + 0.26 * len(heights))
     panels = figure.subplots(len(summaries), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axes, (method, summary) in zip(panels, summaries.items(), strict=True):
         image = axes.imshow(summary.by_dataset.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")

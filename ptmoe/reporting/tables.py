@@ -1,17 +1,27 @@
-"""The report's tables as CSV and Markdown."""
+"""The report's tables as CSV, long form, and the leaderboard as Markdown."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ptmoe.files import write_text
-from ptmoe.reporting.cells import TaskRun
-from ptmoe.scoring.run import summary
+from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
+from ptmoe.reporting.cells import TaskRun, parameters_of
+from ptmoe.reporting.published import table_for
+from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
+from ptmoe.scoring.metrics import NAMES
+from ptmoe.scoring.routing import RoutingSummary
+from ptmoe.scoring.stats import Estimate
+
+Rows = list[list[object]]
+NOTHING = "\u2013"
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -24,9 +34,163 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
 
 
 def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def percents(estimate: Estimate) -> list[float]:
+    """Returns value, low and high in percent with two decimals."""
+    return [round(100 * number, 2) for number in (estimate.value, estimate.low, estimate.high)]
+
+
+def floor_percent(value: float) -> float:
+    """Cuts a share to a percentage with two decimals, as the paper prints its scores."""
+    return math.floor(round(value * 10_000, 6)) / 100
+
+
+# --- CSV -----------------------------------------------------------------------------------------------------------
+
+
+def write_curves(runs: Sequence[TaskRun], path: Path) -> None:
+    """Writes each logged loss: task, method, seed, step, split, loss."""
+    rows: Rows = []
+    for run in runs:
+        for (method, seed), result in run.cells.items():
+            for split, column in (("train", "loss"), ("validation", "validation_loss")):
+                pairs = zip(result.log.get("step", []), result.log.get(column, []), strict=False)
+                rows += [
+                    [run.task, method, seed, int(step), split, float(loss)] for step, loss in pairs if loss == loss
+                ]
+    write_csv(path, ["task", "method", "seed", "step", "split", "loss"], rows)
+
+
+def write_scores(analyses: Sequence[TaskAnalysis], out: Path) -> None:
+    """Writes scores.csv (a row a data set) and leaderboard.csv (a row an average), with intervals, in percent."""
+    by_dataset: Rows = []
+    averages: Rows = []
+    for analysis in analyses:
+        run = analysis.run
+        for (method, column, part), estimate in analysis.estimates.items():
+            if math.isnan(estimate.value):
+                continue
+            row: list[object] = [run.task, method, column]
+            if part in (AVERAGE, IN_DOMAIN, OUT_OF_DOMAIN):
+                averages.append([*row, part, *percents(estimate), parameters_of(run, method)])
+            else:
+                domain = run.datasets.get(part, {}).get("domain", "")
+                by_dataset.append([*row, part, domain, *percents(estimate), analysis.counts.get(part)])
+    columns = ["score", "low", "high"]
+    write_csv(out / "scores.csv", ["task", "method", "metric", "dataset", "domain", *columns, "examples"], by_dataset)
+    header = ["task", "method", "metric", "average", *columns, "trainable_parameters"]
+    write_csv(out / "leaderboard.csv", header, averages)
+
+
+def write_comparisons(analyses: Sequence[TaskAnalysis], path: Path) -> None:
+    """Writes every pair of methods: difference and interval in points, p-values, smallest detectable difference."""
+    rows: Rows = [
+        [
+            analysis.run.task,
+            analysis.headline,
+            each.first,
+            each.second,
+            *percents(each.difference),
+            each.p_examples,
+            each.p,
+            each.p_holm,
+            round(100 * each.detectable, 2),
+            each.num_examples,
+            each.num_seeds,
+        ]
+        for analysis in analyses
+        for each in analysis.comparisons
+    ]
+    numbers = ["difference", "low", "high", "p_examples", "p", "p_holm", "detectable", "examples", "seeds"]
+    header = ["task", "metric", "first", "second", *numbers]
+    write_csv(path, header, rows)
+
+
+def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: Path) -> None:
+    """Writes the share (percent) of each data set's examples that each expert got."""
+    rows: Rows = [
+        [task, method, seed, expert, dataset, round(100 * float(share), 2)]
+        for (task, method, seed), summary in routing.items()
+        for dataset, shares in zip(summary.datasets, summary.by_dataset, strict=True)
+        for expert, share in enumerate(shares)
+    ]
+    write_csv(path, ["task", "method", "seed", "expert", "dataset", "share"], rows)
+
+
+class PublishedRow(NamedTuple):
+    """One cell that the paper and this run have, in percent."""
+
+    table: str
+    method: str
+    metric: str
+    dataset: str
+    published: float
+    ours: float
+    difference: float
+    low: float
+    high: float
+
+
+def published_rows(analysis: TaskAnalysis) -> list[PublishedRow]:
+    """Returns the cells for which both have a number.
+
+    Ours is cut to two decimals like the published one; averages, which the paper rounds, are rounded and need all of
+    the table's data sets.
+    """
+    rows = []
+    for (method, column, part), estimate in analysis.estimates.items():
+        table = table_for(column, analysis.run.base_name)
+        printed = table.score(method, part) if table is not None else None
+        if table is None or printed is None or math.isnan(estimate.value):
+            continue
+        if part == AVERAGE and not set(table.datasets) <= analysis.parts.keys():
+            continue
+        ours = round(100 * estimate.value, 2) if part == AVERAGE else floor_percent(estimate.value)
+        low, high = percents(estimate)[1:]
+        difference = round(ours - printed, 2)
+        rows.append(PublishedRow(table.table, method, column, part, printed, ours, difference, low, high))
+    return rows
+
+
+def write_published(analyses: Sequence[TaskAnalysis], path: Path) -> None:
+    """Writes published score, ours, their difference and our interval for every cell that both have."""
+    rows = [[analysis.run.task, *row] for analysis in analyses for row in published_rows(analysis)]
+    write_csv(path, ["task", *PublishedRow._fields], rows)
+
+
+EFFICIENCY = ["trainable_parameters", "adapter_bytes", "steps", "best_step", "best_validation_loss", "generated_tokens"]
+
+
+def efficiency(run: TaskRun, method: str, seed: int) -> dict[str, float | int | None]:
+    """Returns what a cell cost, as far as it is the same on every machine."""
+    result = run.cells[method, seed]
+    losses = result.log.get("validation_loss", np.array([]))
+    validated = np.isfinite(losses)
+    best = int(np.nanargmin(losses)) if validated.any() else None
+    steps = result.log.get("step", np.array([]))
+    return {
+        "trainable_parameters": result.trainable_parameters,
+        "adapter_bytes": result.adapter_bytes,
+        "steps": int(steps[-1]) if len(steps) else None,
+        "best_step": int(steps[best]) if best is not None else None,
+        "best_validation_loss": round(float(losses[best]), 4) if best is not None else None,
+        "generated_tokens": sum(result.predictions["new_tokens"]) if result.predictions else None,
+    }
+
+
+def write_efficiency(runs: Sequence[TaskRun], path: Path) -> None:
+    """Writes a row a cell."""
+    rows = [
+        [run.task, method, seed, *efficiency(run, method, seed).values()] for run in runs for method, seed in run.cells
+    ]
+    write_csv(path, ["task", "method", "seed", *EFFICIENCY], rows)
+
+
+# --- Markdown ------------------------------------------------------------------------------------------------------
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -35,41 +199,31 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in [header, align, *rows])
 
 
-def write_leaderboard(runs: Sequence[TaskRun], out: Path) -> None:
-    """Writes leaderboard.md and leaderboard.csv: each method's averages over the seeds."""
-    parts, rows = [], []
-    for run in runs:
-        header: list[str] = []
-        lines = []
-        for method in run.methods:
-            numbers = _mean_summary(run, method)
-            header = header or list(numbers)
-            lines.append([method, *(f"{value:.2f}" for value in numbers.values())])
-            rows += [[run.task, method, name, value] for name, value in numbers.items()]
-        parts.append(
-            f"**{run.task}**\n\n" + markdown_table(["method", *header], [row for row in lines if len(row) > 1])
-        )
-    write_text(out / "leaderboard.md", "\n".join(parts))
-    write_csv(out / "leaderboard.csv", ["task", "method", "metric", "score"], rows)
+def shown(estimate: Estimate, interval: bool = False) -> str:
+    """Returns a score in percent, with its interval if wished; a dash where there is none."""
+    if math.isnan(estimate.value):
+        return NOTHING
+    value, low, high = percents(estimate)
+    return f"{value:.2f} ({low:.1f} to {high:.1f})" if interval else f"{value:.2f}"
 
 
-def _mean_summary(run: TaskRun, method: str) -> dict[str, float]:
-    domains = {name: entry["domain"] for name, entry in run.datasets.items()}
-    results = [run.cells[method, seed].scores for seed in run.seeds]
-    numbers = [summary(run.metric, scores, domains) for scores in results if scores is not None and run.metric]
-    return {name: float(np.mean([each[name] for each in numbers])) for name in (numbers[0] if numbers else {})}
-
-
-def write_curves(runs: Sequence[TaskRun], path: Path) -> None:
-    """Writes curves.csv: a row for each logged loss (task, method, seed, step, split, loss)."""
+def leaderboard(analysis: TaskAnalysis) -> str:
+    """Returns one task's leaderboard, methods in the order of the parameters, the best average in bold."""
+    run, second = analysis.run, next(name for name in analysis.columns if name != analysis.headline)
+    domains = [part for part in (IN_DOMAIN, OUT_OF_DOMAIN) if part in analysis.parts]
+    header = ["method", "parameters", f"{NAMES[analysis.headline]} % (interval)", *domains, f"{NAMES[second]} %"]
+    best = next(iter(analysis.ranked()), None)
     rows = []
-    for run in runs:
-        for (method, seed), result in run.cells.items():
-            for split, column in (("train", "loss"), ("validation", "validation_loss")):
-                steps, losses = result.log.get("step", []), result.log.get(column, [])
-                rows += [
-                    [run.task, method, seed, int(step), split, float(loss)]
-                    for step, loss in zip(steps, losses, strict=False)
-                    if not np.isnan(loss)
-                ]
-    write_csv(path, ["task", "method", "seed", "step", "split", "loss"], rows)
+    for method in run.methods:
+        parameters = parameters_of(run, method)
+        average = shown(analysis.estimate(method), interval=True)
+        rows.append(
+            [
+                method,
+                NOTHING if parameters is None else f"{parameters:,}",
+                f"**{average}**" if method == best else average,
+                *(shown(analysis.estimate(method, part)) for part in domains),
+                shown(analysis.estimate(method, column=second)),
+            ]
+        )
+    return markdown_table(header, rows)

@@ -11,6 +11,7 @@ from ptmoe.scoring.qa import score_qa
 COLUMNS = {"qa": ("em", "f1"), "math": ("accuracy", "accuracy_strict")}
 HEADLINE = {"qa": "f1", "math": "accuracy"}
 SECOND = {"qa": "em", "math": "accuracy_strict"}
+NAMES = {"em": "EM", "f1": "F1", "accuracy": "accuracy", "accuracy_strict": "strict accuracy"}
 RULES = {"qa": ("mrqa",), "math": ("numeric", "metamath")}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -81,8 +81,20 @@ class Resampling:
         if self.num_seeds < 2:
             return total
         rng = np.random.default_rng(zlib.crc32(f"{self.name}/seeds".encode()))
-        error = self.by_seed(shares).std(ddof=1) / np.sqrt(self.num_seeds)
-        return total + error * rng.standard_t(self.num_seeds - 1, self.resamples)
+        return total + self.seed_error(shares) * rng.standard_t(self.num_seeds - 1, self.resamples)
+
+    def seed_error(self, shares: Mapping[str, float]) -> float:
+        """Returns the standard error over seeds, without what the examples' noise adds to their spread.
+
+        That noise is in the draws by example already. A quarter of the spread always stays, because the noise is
+        only estimated: without it, intervals of two or three seeds cover less than they say.
+        """
+        spread = self.by_seed(shares).var(ddof=1)
+        noise = sum(
+            share**2 * self.scores[key].var(axis=0, ddof=1).mean() / self.scores[key].shape[1]
+            for key, share in shares.items()
+        )
+        return float(np.sqrt(max(spread - noise, spread / 4) / self.num_seeds))
 
     def by_seed(self, shares: Mapping[str, float]) -> np.ndarray:
         """Returns each seed's score, [S]."""
@@ -104,8 +116,8 @@ class Resampling:
             for key, share in shares.items()
             if self.scores[key].shape[1] > 1
         ]
-        between = self.by_seed(shares).var(ddof=1) / self.num_seeds if self.num_seeds > 1 else 0.0
-        return float(np.sqrt(sum(variances) + between))
+        between = self.seed_error(shares) if self.num_seeds > 1 else 0.0
+        return float(np.sqrt(sum(variances) + between**2))
 
 
 def permutation_p(differences: Scores, shares: Mapping[str, float], resamples: int, name: str) -> float:
@@ -159,7 +171,7 @@ class Comparison:
         p_examples: of the permutation test by example: would other examples tell these trained models apart?
         p: with several seeds the larger of that and the one over seeds and examples: would other seeds, too?
         detectable: the smallest difference that a test of this size finds with a power of 80 percent.
-        p_holm: corrected for all comparisons that are made together; `p` until then.
+        p_examples_holm, p_holm: corrected for all comparisons that are made together; uncorrected until then.
     """
 
     first: str
@@ -170,7 +182,12 @@ class Comparison:
     detectable: float
     num_examples: int
     num_seeds: int
+    p_examples_holm: float
     p_holm: float
+
+    def models_differ(self, confidence: float) -> bool:
+        """Tells whether the trained models at hand differ by the corrected test over examples alone."""
+        return self.p_examples_holm < 1 - confidence
 
     def beats(self, confidence: float) -> bool:
         """Tells whether the corrected test allows to call the one with the higher score better."""
@@ -210,11 +227,15 @@ def compare(
         detectable=float(z) * resampling.standard_error(shares),
         num_examples=sum(differences[key].shape[1] for key in shares),
         num_seeds=resampling.num_seeds,
+        p_examples_holm=p_examples,
         p_holm=p,
     )
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Returns the comparisons with p-values corrected for all of them."""
-    p_values = holm([comparison.p for comparison in comparisons])
-    return [Comparison(**{**vars(each), "p_holm": p}) for each, p in zip(comparisons, p_values, strict=True)]
+    by_example, over_all = holm([each.p_examples for each in comparisons]), holm([each.p for each in comparisons])
+    return [
+        replace(each, p_examples_holm=first, p_holm=second)
+        for each, first, second in zip(comparisons, by_example, over_all, strict=True)
+    ]

@@ -1,0 +1,122 @@
+"""One question and every method's answer side by side (paper, table 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ptmoe.errors import ScoringError
+from ptmoe.reporting.analysis import TaskAnalysis, align
+from ptmoe.reporting.cells import TaskRun
+
+CONTEXT_LENGTH = 420
+
+
+@dataclass(frozen=True)
+class Output:
+    """One method's answer; score in 0..1, None where the example was not scored."""
+
+    method: str
+    seed: int
+    prediction: str | None
+    score: float | None
+    expert: int | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test example with all answers; question and context are empty where the test set is not at hand."""
+
+    task: str
+    dataset: str
+    id: str
+    question: str
+    context: str
+    answers: list[str]
+    outputs: list[Output]
+
+
+def most_different(analysis: TaskAnalysis, root: Path, count: int) -> list[Case]:
+    """Returns the examples on which the methods' scores vary most, at most one a data set; ties by their order."""
+    run = analysis.run
+    aligned = align(run)
+    spreads = []
+    for dataset in analysis.counts:
+        values = np.stack([aligned[method][analysis.headline][dataset] for method in analysis.scored_methods])
+        whole = np.isfinite(values).any(axis=1).all(axis=0)
+        if whole.any():
+            spread = np.where(whole, np.nanvar(np.where(whole, np.nanmean(values, axis=1), 0), axis=0), -1)
+            spreads.append((float(spread.max()), dataset, int(spread.argmax())))
+    ranked = sorted(spreads, key=lambda each: -each[0])[:count]
+    ids = {dataset: _ids_in_order(run, dataset) for _, dataset, _ in ranked}
+    return [case(run, analysis.headline, root, dataset, ids[dataset][at]) for _, dataset, at in ranked]
+
+
+def _ids_in_order(run: TaskRun, dataset: str) -> list[str]:
+    """The order in which `align` meets the examples."""
+    scored = [result.scores for result in run.cells.values() if result.scores is not None]
+    return list(dict.fromkeys(key for scores in scored for key in scores["id"][scores["dataset"] == dataset]))
+
+
+def case(run: TaskRun, column: str, root: Path, dataset: str, key: str) -> Case:
+    """Collects one example's answers from the first seed that has any."""
+    example = _example(root / "data/split" / run.task / "test" / f"{dataset}.parquet", key)
+    outputs = [output for method in run.methods if (output := _output(run, column, method, dataset, key)) is not None]
+    return Case(
+        task=run.task,
+        dataset=dataset,
+        id=key,
+        question=example.get("question", ""),
+        context=_around(example.get("context", ""), example.get("answers", [])),
+        answers=example.get("answers", []),
+        outputs=outputs,
+    )
+
+
+def find(run: TaskRun, column: str, root: Path, key: str) -> Case:
+    """Returns the example with an id.
+
+    Raises:
+        ScoringError: no scored example has it.
+    """
+    for dataset in run.datasets:
+        if key in _ids_in_order(run, dataset):
+            return case(run, column, root, dataset, key)
+    some = [name for dataset in run.datasets for name in _ids_in_order(run, dataset)[:1]]
+    raise ScoringError(f"no scored example of {run.task} has the id {key!r}; ids look like {', '.join(some) or 'none'}")
+
+
+def _example(path: Path, key: str) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    rows = pq.read_table(path, filters=[("id", "=", key)]).to_pylist()
+    return rows[0] if rows else {}
+
+
+def _output(run: TaskRun, column: str, method: str, dataset: str, key: str) -> Output | None:
+    for seed in run.seeds:
+        result = run.cells[method, seed]
+        if result.scores is None:
+            continue
+        at = np.flatnonzero((result.scores["dataset"] == dataset) & (result.scores["id"] == key))
+        score = float(result.scores[column][at[0]]) if len(at) else None
+        given = result.predictions or {"id": [], "dataset": []}
+        row = next((i for i, each in enumerate(given["id"]) if each == key and given["dataset"][i] == dataset), None)
+        prediction = None if row is None else given["prediction"][row]
+        expert = None if row is None else given.get("expert", {row: None})[row]
+        return Output(method, seed, prediction, score, expert)
+    return None
+
+
+def _around(context: str, answers: list[str]) -> str:
+    """Cuts a long context to the part around the first gold answer."""
+    if len(context) <= CONTEXT_LENGTH:
+        return context
+    at = max(0, min((context.find(answer) for answer in answers if answer in context), default=0))
+    start = max(0, min(at - CONTEXT_LENGTH // 2, len(context) - CONTEXT_LENGTH))
+    end = start + CONTEXT_LENGTH
+    return ("\u2026 " if start else "") + context[start:end] + (" \u2026" if end < len(context) else "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ptmoe.data.convert import Tally, examples_of
-from ptmoe.data.fetch import MANIFEST, place_files
+from ptmoe.data.fetch import place_files
+from ptmoe.data.raw import MANIFEST
 from ptmoe.data.sources import Place, Use, uses
 from ptmoe.errors import DataError
 from ptmoe.files import sha256_of, write_json
@@ -92,30 +92,3 @@ def _check_sizes(use: Use, tally: Tally) -> None:
         raise DataError(f"{use.name}: {'; '.join(different)}")
     if use.role != "train" and tally.dropped and not use.source.partial:
         raise DataError(f"{use.name}: a test set must be whole, but rows cannot be used: {tally.summary()['dropped']}")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads what `download_task` wrote last.
-
-    Raises:
-        DataError: the folder was not downloaded whole.
-    """
-    try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        raise DataError(f"{folder} holds no whole download; run `dvc repro download`") from None
-
-
-def raw_files(folder: Path) -> list[Path]:
-    """Returns the raw files of a source in the order of its manifest.
-
-    Raises:
-        DataError: a file is missing or its size changed.
-    """
-    files = []
-    for entry in read_manifest(folder)["files"]:
-        path = folder / entry["name"]
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            raise DataError(f"{path} is missing or changed since the download; run `dvc repro --force download`")
-        files.append(path)
-    return files

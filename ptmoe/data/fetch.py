@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ptmoe.data.mini import TEST_SETS, generate
+from ptmoe.data.raw import MANIFEST
 from ptmoe.data.records import CONTAINERS
 from ptmoe.data.remote import fetch_hub, fetch_url, read_url
 from ptmoe.data.sources import GeneratedPlace, HubPlace, Place, Role
 from ptmoe.errors import DataError
 from ptmoe.files import sha256_of, write_text
 
-MANIFEST = "manifest.json"
 NO_MIRROR = "none"
 
 

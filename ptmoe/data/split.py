@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from ptmoe.data.convert import Tally, examples_of
-from ptmoe.data.download import raw_files
 from ptmoe.data.example import Example
 from ptmoe.data.leakage import Prints, check_leakage, leakage
+from ptmoe.data.raw import raw_files
 from ptmoe.data.sources import Use, uses
 from ptmoe.data.tables import SCHEMA, batched, gather, to_batch, write_batches
 from ptmoe.data.text import digest

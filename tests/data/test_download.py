@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ptmoe.data import remote, sources
-from ptmoe.data.download import download_task, raw_files, read_manifest
+from ptmoe.data.download import download_task
+from ptmoe.data.raw import raw_files, read_manifest
 from ptmoe.data.sources import HubPlace, RemoteFile, Source, UrlPlace
 from ptmoe.errors import DataError, ParamsError
 from tests.data.server import serving

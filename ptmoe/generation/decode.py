@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,31 +14,13 @@ from transformers.cache_utils import Cache
 from ptmoe.data.batching import collate
 from ptmoe.data.encoded import Encoded
 from ptmoe.errors import TrainingError
+from ptmoe.generation.answer import Answer
 from ptmoe.generation.cache import merge_caches, merge_masks, slot_cache
 from ptmoe.models.prompted_lm import PromptedLM
 from ptmoe.progress import say
 
 REFILL_FRACTION = 8
 """New rows enter once one slot in this many is free: every entry copies the cache."""
-
-
-@dataclass
-class Answer:
-    """What the model says to one row.
-
-    Attributes:
-        row: its number.
-        expert: the expert that the router chose; None without a router.
-        probability: that expert's gate.
-        tokens: the answer, its end token included.
-        finished: whether it has an end token.
-    """
-
-    row: int
-    expert: int | None
-    probability: float | None
-    tokens: list[int] = field(default_factory=list)
-    finished: bool = False
 
 
 @dataclass

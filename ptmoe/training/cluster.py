@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from ptmoe.errors import TrainingError
 
 HOSTFILE = "PTMOE_HOSTFILE"
 _ADDRESS, _PORT, _COUNT, _RANK = (f"PTMOE_NODE_{name}" for name in ("ADDRESS", "PORT", "COUNT", "RANK"))
-PORT = 29_400
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Node:
         count: how many there are.
         rank: this one's number; 0 writes the results.
         address: name of node 0.
-        port: where node 0 listens; 0 takes any, on a single node.
+        port: where node 0 listens.
     """
 
-    count: int = 1
-    rank: int = 0
-    address: str = "127.0.0.1"
-    port: int = 0
+    count: int
+    rank: int
+    address: str
+    port: int
 
 
 @contextmanager
@@ -48,9 +48,9 @@ def this_node() -> Iterator[Node]:
         return
     hosts = _hosts()
     if len(hosts) < 2:
-        yield Node()
+        yield Node(1, 0, "127.0.0.1", _free_port())
         return
-    node = Node(len(hosts), 0, hosts[0], PORT)
+    node = Node(len(hosts), 0, hosts[0], _free_port())
     others = [subprocess.Popen(command) for command in remote_commands(hosts, node)]
     try:
         yield node
@@ -62,6 +62,12 @@ def this_node() -> Iterator[Node]:
         statuses = [other.wait() for other in others]
     if any(statuses):
         raise TrainingError(f"the stage failed on other nodes with status {max(map(abs, statuses))}; see above")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]
 
 
 def _hosts() -> list[str]:

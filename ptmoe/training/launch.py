@@ -6,7 +6,6 @@ import ctypes
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,13 +58,6 @@ def count_devices(devices: int | Literal["auto"]) -> int:
     return devices
 
 
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _run_processes(work: Callable[[Job], None], job: Job, processes: int, node: Node) -> None:
     context = multiprocessing.get_context("spawn")
     reports = context.SimpleQueue()
@@ -73,7 +65,7 @@ def _run_processes(work: Callable[[Job], None], job: Job, processes: int, node: 
         "WORLD_SIZE": processes * node.count,
         "LOCAL_WORLD_SIZE": processes,
         "MASTER_ADDR": node.address,
-        "MASTER_PORT": node.port or free_port(),
+        "MASTER_PORT": node.port,
     }
     workers = []
     for local_rank in range(processes):

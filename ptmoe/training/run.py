@@ -109,6 +109,13 @@ def make_accelerator() -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available())
 
 
+def is_widened(model: PromptedLM, info: BaseInfo) -> bool:
+    """Whether a method keeps all weights of a 16-bit base in float32, so as to train them."""
+    import torch
+
+    return info.dtype != "float32" and all(weight.dtype == torch.float32 for weight in model.base.parameters())
+
+
 def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     """Checks everything that can be checked without the weights, and then loads them."""
     import torch
@@ -136,8 +143,7 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
     from ptmoe.training.speed import speed_up
 
     speed_up(model.base, job.train)
-    trained = {parameter.dtype for parameter in model.base.parameters() if parameter.requires_grad}
-    half = info.dtype == "bfloat16" and len(list(model.method.parameters())) == 0 and bool(trained)
+    half = is_widened(model, info)
     if job.train.deepspeed == "off" or not model.trainable_parameters:
         return Engine(model, accelerator, job.train, half)
     from ptmoe.training.zero import ZeroEngine

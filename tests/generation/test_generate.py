@@ -1,0 +1,121 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from ptmoe.data.encoded import write_encoded
+from ptmoe.errors import AdapterError, BaseModelError, DataError
+from ptmoe.generation.decode import Decoder
+from ptmoe.training.checkpoint import checkpoint_root
+from tests.training.world import random_rows
+
+COLUMNS = ["id", "dataset", "prediction", "answers", "expert", "expert_probability", "new_tokens", "finished"]
+
+
+@pytest.fixture
+def trained(world):
+    world.train("ptmoe")
+    return world
+
+
+def stop_after(monkeypatch, count):
+    """Ends decoding after some answers, without a chance to tidy up."""
+    decode = Decoder.decode
+
+    def decode_some(self, rows, lengths):
+        for number, answer in enumerate(decode(self, rows, lengths)):
+            if number == count:
+                raise KeyboardInterrupt
+            yield answer
+
+    monkeypatch.setattr(Decoder, "decode", decode_some)
+    return lambda: monkeypatch.setattr(Decoder, "decode", decode)
+
+
+def test_predictions_hold_a_row_an_example_in_order(trained):
+    table = pq.read_table(trained.answer("ptmoe"))
+    assert table.column_names == COLUMNS
+    rows = table.to_pylist()
+    assert [row["id"] for row in rows] == [f"A{n}" for n in range(9)] + [f"B/x{n}" for n in range(5)]
+    assert {row["dataset"] for row in rows} == {"A", "B/x"}
+    for row in rows:
+        assert row["expert"] in (0, 1) and 0.5 <= row["expert_probability"] <= 1
+        assert 1 <= row["new_tokens"] <= 6
+        assert row["finished"] or row["new_tokens"] == 6
+        assert len(row["prediction"].split()) == row["new_tokens"] - row["finished"]
+        assert row["prediction"] == row["prediction"].strip() and "</s>" not in row["prediction"]
+
+
+def test_a_method_without_a_router_names_no_expert(world):
+    world.train("untuned")
+    for row in pq.read_table(world.answer("untuned")).to_pylist():
+        assert row["expert"] is None and row["expert_probability"] is None
+
+
+def test_the_same_bytes_at_every_run_and_every_batch_size(trained):
+    first = trained.answer("ptmoe").read_bytes()
+    assert trained.answer("ptmoe").read_bytes() == first
+    assert trained.answer("ptmoe", budget=1).read_bytes() == first
+    assert trained.answer("ptmoe", budget=10_000).read_bytes() == first
+
+
+def test_an_interrupted_run_goes_on_at_the_first_missing_row(trained, monkeypatch, capsys):
+    whole = trained.answer("ptmoe").read_bytes()
+    (trained.root / "out" / "qa-ptmoe-0.parquet").unlink()
+    restore = stop_after(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        trained.answer("ptmoe")
+    assert not (trained.root / "out" / "qa-ptmoe-0.parquet").exists()
+    (lines,) = checkpoint_root().glob("*/0.jsonl")
+    lines.write_text(lines.read_text()[:-4])  # the last line is cut short
+    restore()
+    assert trained.answer("ptmoe").read_bytes() == whole
+    assert "going on with 4 of 14 answers" in capsys.readouterr().out
+    assert not list(checkpoint_root().glob("*-generate-*"))
+
+
+def test_answers_of_another_adapter_are_not_taken(trained, monkeypatch, capsys):
+    stop = stop_after(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        trained.answer("ptmoe")
+    stop()
+    trained.train("ptmoe", steps=2, keep="last")
+    trained.answer("ptmoe")
+    assert "going on" not in capsys.readouterr().out
+
+
+def test_two_processes_write_what_one_writes(trained, capfd):
+    one = trained.answer("ptmoe").read_bytes()
+    assert trained.answer("ptmoe", devices=2).read_bytes() == one
+    costs = json.loads((trained.root / ".costs" / "qa-ptmoe-0.generate.json").read_text())
+    assert costs["processes"] == 2 and costs["rows"] == 14
+
+
+def test_no_test_rows_at_all_is_a_clear_error(trained, tmp_path):
+    trained.encoded = tmp_path / "none"
+    (trained.encoded / "test").mkdir(parents=True)
+    with pytest.raises(DataError, match="no rows to answer"):
+        trained.answer("ptmoe")
+
+
+def test_a_data_set_without_rows_is_left_out(trained, tmp_path):
+    trained.encoded = tmp_path / "encoded"
+    write_encoded(trained.encoded / "test" / "A.arrow", [random_rows(3, 3, with_targets=False)])
+    write_encoded(trained.encoded / "test" / "B.arrow", [[]])
+    assert [row["id"] for row in pq.read_table(trained.answer("ptmoe")).to_pylist()] == ["A0", "A1", "A2"]
+
+
+def test_a_prompt_beyond_the_positions_is_a_clear_error(trained, tmp_path):
+    trained.encoded = tmp_path / "encoded"
+    long = random_rows(60, 3, with_targets=False)
+    for row in long:
+        object.__setattr__(row, "input_ids", row.input_ids.repeat(5))
+        object.__setattr__(row, "prompt_length", len(row.input_ids))
+    write_encoded(trained.encoded / "test" / "A.arrow", [long])
+    with pytest.raises(BaseModelError, match=r"4 of soft prompt and 6 of answer exceed the 128 positions"):
+        trained.answer("ptmoe")
+
+
+def test_a_missing_adapter_is_a_clear_error(world):
+    with pytest.raises(AdapterError):
+        world.answer("pt")

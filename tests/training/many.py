@@ -1,0 +1,55 @@
+"""What the processes of the distributed tests do; a module, so that they can import it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptmoe.training.job import TrainJob
+from ptmoe.training.loop import Loop
+from ptmoe.training.run import train_here
+
+
+@dataclass
+class Runs:
+    """Cells to train one after the other.
+
+    Attributes:
+        cells: arguments of `train_cell`.
+        die_at: the step at which a run ends without a word; 0 never.
+        kill: whether process 1 of the last run is killed with SIGKILL at that step.
+    """
+
+    folder: Path
+    cells: list[dict[str, Any]]
+    die_at: int = 0
+    kill: bool = False
+
+
+class Killed(BaseException):
+    pass
+
+
+def train_all(runs: Runs) -> None:
+    os.chdir(runs.folder)
+    train_step = Loop._train_step
+    for number, cell in enumerate(runs.cells):
+
+        def step_or_die(loop: Loop, rows: Any, last: bool = number == len(runs.cells) - 1) -> None:
+            if loop.step + 1 == runs.die_at:
+                if runs.kill and last and os.environ["RANK"] == "1":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if not (runs.kill and last):
+                    raise Killed
+            train_step(loop, rows)
+
+        Loop._train_step = step_or_die  # type: ignore[method-assign]
+        try:
+            train_here(TrainJob(**cell))
+        except Killed:
+            pass
+        finally:
+            Loop._train_step = train_step  # type: ignore[method-assign]

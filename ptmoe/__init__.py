@@ -1,3 +1,14 @@
 """PT-MoE and the methods that it is compared with, as a DVC pipeline and a library."""
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: importing the package must not import torch.
+    if name == "PromptedLM":
+        from ptmoe.models.prompted_lm import PromptedLM
+
+        return PromptedLM
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -118,3 +118,12 @@ def test_prompts_keep_float32_routing_under_autocast():
         expected = model(ids, torch.ones(1, 10)).routing.gates
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(model(ids, torch.ones(1, 10)).routing.gates, expected)
+
+
+@pytest.mark.parametrize(("selective", "probationary", "moves"), [(1, 1, True), (0, 1, False), (1, 0, False)])
+def test_equal_experts_leave_most_routers_without_a_gradient(selective, probationary, moves):
+    changes = {"selective": bool(selective), "probationary": bool(probationary), "expert_init_noise": 0.0}
+    model = fresh("ptmoe", **changes)
+    model(**batch()).loss_sum.backward()
+    size = model.method.router.linear.weight.grad.abs().max().item()
+    assert size > 1e-2 if moves else size < 1e-4

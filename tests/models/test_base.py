@@ -27,16 +27,20 @@ def params(name, **changes) -> BaseParams:
     return BaseParams(**values | changes)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A saved tiny Llama whose tokenizer knows the words w3 .. w60."""
-    folder = tmp_path_factory.mktemp("tiny")
+def save_tiny_model(folder) -> None:
+    """Saves a tiny Llama whose tokenizer knows the words w3 .. w60 (any other word is w3)."""
     vocabulary = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{i}": i for i in range(3, VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w3"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
     tiny_base().save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    save_tiny_model(folder)
     return folder
 
 

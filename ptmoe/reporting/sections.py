@@ -158,8 +158,8 @@ def _test_note(analysis: TaskAnalysis) -> str:
     if not seeds or max(seeds) == 1:
         return "One seed: the test speaks of these trained models, not of what another seed would give."
     return (
-        f"The test is over examples and over {max(seeds)} seeds; with few seeds only large differences pass. Underlined: "
-        f"these trained models differ (corrected test over examples alone), which other seeds may not repeat."
+        f"The test is over examples and {max(seeds)} seeds; with few seeds only large differences pass. Underlined: "
+        "these trained models differ (corrected test over examples alone), which other seeds may not repeat."
     )
 
 

@@ -113,12 +113,12 @@ def write_comparisons(analyses: Sequence[TaskAnalysis], path: Path) -> None:
 def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: Path) -> None:
     """Writes the share (percent) of each data set's examples that each expert got."""
     rows: Rows = [
-        [task, method, seed, expert, dataset, round(100 * float(share), 2)]
+        [task, method, seed, expert, f"{method} {expert}", dataset, round(100 * float(share), 2)]
         for (task, method, seed), summary in routing.items()
         for dataset, shares in zip(summary.datasets, summary.by_dataset, strict=True)
         for expert, share in enumerate(shares)
     ]
-    write_csv(path, ["task", "method", "seed", "expert", "dataset", "share"], rows)
+    write_csv(path, ["task", "method", "seed", "expert", "label", "dataset", "share"], rows)
 
 
 class PublishedRow(NamedTuple):

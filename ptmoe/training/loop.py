@@ -183,9 +183,9 @@ class Loop:
 
     def _check_numbers(self) -> None:
         self.log.settle()
-        for offset, numbers in enumerate(reversed(self.log.settled)):
+        first = self.step - len(self.log.settled) + 1
+        for step, numbers in enumerate(self.log.settled, start=first):
             if not all(map(math.isfinite, numbers)):
-                step = self.step - offset
                 raise TrainingError(
                     f"{self.job.cell}: loss {numbers[0]:.4g} and gradient norm {numbers[1]:.4g} at step {step} are "
                     f"not usable; lower learning_rate.{self.job.method_name} (now {self.job.learning_rate:g}) or "

@@ -24,6 +24,8 @@ def speed_up(base: PreTrainedModel, train: TrainParams) -> None:
         # The loss is computed at answer positions alone, which is less work than fusing it over all of them.
         _apply_liger_kernel_to_instance(model=base, fused_linear_cross_entropy=False)
     if train.gradient_checkpointing:
-        base.gradient_checkpointing_enable({"use_reentrant": False})
+        # The old name goes with transformers 6, the new one came with 5.23.
+        enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     if train.compile:
         base.base_model.compile(dynamic=True)

@@ -90,7 +90,8 @@ class World:
     """Paths and calls; everything lies under `root`."""
 
     def __init__(self, root: Path, rows: int = 24) -> None:
-        self.root, self.base_dir, self.encoded = root, root / "base", root / "encoded"
+        self.root = self.inputs = root
+        self.base_dir, self.encoded = root / "base", root / "encoded"
         self.init_file = root / "init.safetensors"
         weights = root / "weights"
         tiny_base().save_pretrained(weights)
@@ -109,7 +110,8 @@ class World:
     def reopened(cls, root: Path) -> World:
         """A world that another process has made."""
         world = cls.__new__(cls)
-        world.root, world.base_dir, world.encoded = root, root / "base", root / "encoded"
+        world.root = world.inputs = root
+        world.base_dir, world.encoded = root / "base", root / "encoded"
         world.init_file = root / "init.safetensors"
         return world
 

@@ -1,0 +1,230 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from ptmoe.data.batching import collate
+from ptmoe.data.encoded import Encoded, write_encoded
+from ptmoe.errors import BaseModelError, DataError, ParamsError, TrainingError
+from ptmoe.models.base import load_base, read_base_info
+from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.training.run import train_cell
+from tests.training.world import END, PARAMS, random_rows
+
+
+def table(log: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(log), delimiter="\t"))
+
+
+def tensors(folder) -> dict[str, torch.Tensor]:
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@pytest.mark.parametrize("method", list(PARAMS))
+def test_the_same_bytes_at_every_run(world, method):
+    assert world.train(method) == world.train(method, "again")
+
+
+def test_another_seed_gives_another_adapter(world):
+    arguments = world.arguments("pt", keep="last")
+    train_cell(**arguments)
+    first = tensors(arguments["adapter_dir"])
+    train_cell(**arguments | {"seed": 1})
+    assert not torch.equal(*(next(iter(found.values())) for found in (first, tensors(arguments["adapter_dir"]))))
+
+
+def test_the_log_has_a_line_where_it_is_due_and_the_schedule_of_the_rate(world):
+    _, log = world.train("pt", steps=7, eval_steps=3, log_steps=2, warmup_steps=4)
+    rows = table(log)
+    assert [int(row["step"]) for row in rows] == [0, 2, 3, 4, 6, 7]
+    assert [row["validation_loss"] != "" for row in rows] == [True, False, True, False, True, True]
+    assert [row["learning_rate"] for row in rows] == ["", "0.025", "0.0375", "0.05", "0.05", "0.05"]
+    assert all(float(row["loss"]) > 0 and float(row["grad_norm"]) > 0 for row in rows[1:])
+    assert rows[0]["loss"] == ""
+
+
+def test_a_routed_method_logs_its_experts(world):
+    _, log = world.train("ptmoe", steps=6, eval_steps=3, log_steps=2)
+    for row, steps in zip(table(log)[1:], [2, 1, 1, 2], strict=True):
+        assert int(row["expert_0"]) + int(row["expert_1"]) == 8 * steps
+        assert 0 < float(row["entropy"]) <= np.log(2) + 1e-6
+        assert 0.5 <= float(row["top_probability"]) <= 1
+
+
+def test_a_method_without_parameters_is_validated_and_takes_no_step(world):
+    _, log = world.train("untuned")
+    (row,) = table(log)
+    assert row["step"] == "0" and float(row["validation_loss"]) > 0
+    config = json.loads((world.root / "out" / "qa-untuned-0" / "adapter_config.json").read_text())
+    assert config["trainable_parameters"] == 0
+
+
+def test_the_validation_loss_is_the_mean_over_all_answer_tokens(world):
+    _, log = world.train("untuned", micro_batch_size=2)
+    model = PromptedLM.create(load_base(world.base_dir), "untuned", {})
+    batch = collate(random_rows(7, 2), 0)
+    output = model(**batch.as_dict())
+    assert float(table(log)[0]["validation_loss"]) == pytest.approx(
+        float(output.loss_sum / output.num_tokens), abs=1e-5
+    )
+
+
+def test_keep_best_and_keep_last(world):
+    _, log = world.train("ft", "last", keep="last", steps=9, eval_steps=1)
+    world.train("ft", "best", keep="best", steps=9, eval_steps=1)
+    losses = [float(row["validation_loss"]) for row in table(log)]
+    assert min(losses) < losses[-1]  # else there is nothing to tell apart
+    batch = collate(random_rows(7, 2), 0)
+    for keep, expected in (("last", losses[-1]), ("best", min(losses))):
+        base = load_base(world.base_dir)
+        model = PromptedLM.load(world.root / keep / "qa-ft-0", base, read_base_info(world.base_dir))
+        output = model(**batch.as_dict())
+        assert float(output.loss_sum.detach() / output.num_tokens) == pytest.approx(expected, abs=1e-5)
+
+
+def test_gradients_equal_those_of_full_logits_and_do_not_depend_on_the_pieces(world):
+    """One step of plain SGD's direction: the loss of answers only against cross entropy over all positions."""
+    rows = random_rows(8, 1)
+    model = PromptedLM.create(load_base(world.base_dir), "ptmoe", PARAMS["ptmoe"]).eval()
+    for parameter in model.method.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    batch = collate(rows, 0)
+    logits = model(batch.input_ids, batch.attention_mask, prompt_mask=batch.prompt_mask).logits
+    full = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=-100
+    )
+    expected = torch.autograd.grad(full, list(model.method.parameters()))
+    tokens = int((batch.labels != -100).sum())
+    for size in (8, 3):
+        model.zero_grad()
+        for first in range(0, 8, size):
+            (model(**collate(rows[first : first + size], 0).as_dict()).loss_sum / tokens).backward()
+        for parameter, gradient in zip(model.method.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, atol=1e-5, rtol=1e-5)
+
+
+def test_micro_batches_do_not_change_the_result(world):
+    curves = []
+    for size in (8, 3, 1):
+        _, log = world.train("ptmoe", micro_batch_size=size, log_steps=1)
+        curves.append([float(row["loss"]) for row in table(log)[1:]])
+    np.testing.assert_allclose(curves[1:], [curves[0]] * 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("switch", [{"gradient_checkpointing": True}, {"max_grad_norm": 0.0}])
+def test_switches_that_do_not_change_the_loss_curve(world, switch):
+    curves = [table(world.train("pt", keep="last", **changes)[1])[1]["loss"] for changes in ({}, switch)]
+    assert float(curves[0]) == pytest.approx(float(curves[1]), abs=1e-4)
+
+
+def test_costs_lie_beside_the_outputs_and_not_in_them(world):
+    world.train("pt")
+    costs = json.loads((world.root / ".costs" / "qa-pt-0.train.json").read_text())
+    assert costs["steps"] == 6 and costs["tokens"] > 0 and costs["peak_memory_bytes"] > 0
+    assert sorted(path.name for path in (world.root / "out").iterdir()) == ["qa-pt-0", "qa-pt-0.tsv"]
+
+
+def test_a_diverging_loss_is_a_clear_error(world, monkeypatch):
+    forward = PromptedLM.forward
+
+    def broken(self, *args, **kwargs):
+        output = forward(self, *args, **kwargs)
+        if self.training:
+            output.loss_sum.data.mul_(float("nan"))
+        return output
+
+    monkeypatch.setattr(PromptedLM, "forward", broken)
+    with pytest.raises(TrainingError, match=r"qa-pt-0: loss nan .* at step 1 .*lower learning_rate.pt \(now 0.05\)"):
+        world.train("pt")
+    assert not (world.root / "out" / "qa-pt-0").exists()
+
+
+def test_an_exploding_rate_ends_in_an_error_or_in_the_best_weights(world):
+    arguments = world.arguments("ft", steps=8, eval_steps=2) | {"learning_rate": 1e4}
+    try:
+        train_cell(**arguments)
+    except TrainingError as error:
+        assert "lower learning_rate" in str(error)
+    else:
+        assert all(torch.isfinite(value).all() for value in tensors(arguments["adapter_dir"]).values())
+
+
+def test_fewer_rows_than_a_batch(world):
+    with pytest.raises(DataError, match=r"qa has 24 training rows, fewer than batch_size 25; lower batch_size.qa"):
+        train_cell(**world.arguments("pt", batch_size=25))
+
+
+def test_a_batch_of_all_rows(world):
+    train_cell(**world.arguments("pt", batch_size=24))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_rows_without_answers(world, tmp_path, part):
+    world.encoded = tmp_path / "encoded"
+    for name in ("train", "validation"):
+        write_encoded(world.encoded / f"{name}.arrow", [random_rows(9, 1, with_targets=name != part)])
+    with pytest.raises(DataError, match="has no answer tokens"):
+        world.train("pt")
+
+
+def test_no_validation_rows(world, tmp_path):
+    world.encoded = tmp_path / "encoded"
+    write_encoded(world.encoded / "train.arrow", [random_rows(9, 1)])
+    write_encoded(world.encoded / "validation.arrow", [[]])
+    with pytest.raises(DataError, match="no validation rows"):
+        world.train("pt")
+
+
+def long_rows(count: int, length: int) -> list[Encoded]:
+    ids = np.array([1, *[5] * (length - 2), END], dtype=np.int32)
+    return [Encoded(f"l{n}", "A", ids, length - 1, 2, 5, ["w5"]) for n in range(count)]
+
+
+def test_rows_longer_than_the_positions(world, tmp_path):
+    world.encoded = tmp_path / "encoded"
+    for name in ("train", "validation"):
+        write_encoded(world.encoded / f"{name}.arrow", [long_rows(9, 125)])
+    with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
+        world.train("pt")
+    world.train("untuned")  # without a soft prompt they fit
+
+
+def test_a_base_without_end_token(world, tmp_path):
+    info = json.loads((world.base_dir / "base.json").read_text())
+    world.base_dir = tmp_path / "base"
+    world.base_dir.mkdir()
+    (world.base_dir / "base.json").write_text(json.dumps(info | {"eos_token_ids": []}))
+    config = json.loads((world.inputs / "base" / "config.json").read_text())
+    (world.base_dir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BaseModelError, match="names no end token"):
+        world.train("pt")
+
+
+def test_a_layer_that_the_base_does_not_have(world):
+    arguments = world.arguments("lora")
+    arguments["method_params"] = arguments["method_params"].model_copy(update={"target_modules": ["c_attn"]})
+    with pytest.raises(ParamsError, match="target_modules: got 'c_attn'"):
+        train_cell(**arguments)
+
+
+def test_liger_kernels_that_are_not_installed(world):
+    with pytest.raises(TrainingError, match="liger-kernel is not installed"):
+        world.train("pt", liger=True)
+
+
+def test_learning_rate_schedules():
+    from ptmoe.training.schedule import learning_rate_at
+    from tests.training.world import TRAIN
+
+    def rates(schedule):
+        train = TRAIN.model_copy(update={"steps": 6, "warmup_steps": 2, "schedule": schedule})
+        return [learning_rate_at(step, 1.0, train) for step in range(1, 7)]
+
+    assert rates("constant_with_warmup") == [0.5, 1, 1, 1, 1, 1]
+    assert rates("linear") == [0.5, 1, 1, 0.75, 0.5, 0.25]
+    assert rates("cosine") == pytest.approx([0.5, 1, 1, 0.8535534, 0.5, 0.1464466])

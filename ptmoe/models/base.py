@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -139,8 +140,13 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
         BaseModelError: the weights are gone or cannot be loaded as asked.
     """
     from safetensors import SafetensorError
+    from transformers.utils import logging
 
     folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
+    # A progress bar belongs on a terminal, not in the log of a stage.
+    bars = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
         model = _model_class(folder, info.trust_remote_code).from_pretrained(
             folder,
@@ -155,6 +161,9 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
         raise BaseModelError(
             f"base model {info.name} cannot be loaded with dtype {info.dtype}, attention {info.attention}: {reason}"
         ) from None
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     return model.requires_grad_(False).eval()
 
 

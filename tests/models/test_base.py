@@ -185,3 +185,26 @@ def test_missing_facts_are_one_message(tmp_path):
         load_base(tmp_path)
     with pytest.raises(BaseModelError, match="dvc repro init"):
         read_text_init(tmp_path / "none.safetensors")
+
+
+def test_a_hub_model_is_pinned_to_its_commit_and_found_without_a_connection(folder, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--owner--tiny"
+    snapshot = cached / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    for path in folder.iterdir():
+        (snapshot / path.name).write_bytes(path.read_bytes())
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    prepare_base(params("owner/tiny"), tmp_path / "out")
+    info = read_base_info(tmp_path / "out")
+    assert (info.name, info.revision, info.fingerprint) == ("owner/tiny", commit, fingerprint(folder))
+    (cached / "refs" / "main").write_text("f" * 40)
+    assert torch.equal(load_base(tmp_path / "out").lm_head.weight, tiny_base().lm_head.weight)
+
+
+def test_loading_writes_no_bars_into_a_log(base_dir, capfd):
+    load_base(base_dir)
+    assert capfd.readouterr() == ("", "")

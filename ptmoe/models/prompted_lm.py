@@ -239,9 +239,9 @@ class PromptedLM(nn.Module):
         )
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Returns the trained tensors by name, on the CPU."""
+        """Returns copies of the trained tensors by name, on the CPU."""
         return {
-            name: parameter.detach().cpu().contiguous()
+            name: parameter.detach().to("cpu", copy=True).contiguous()
             for name, parameter in self.named_parameters()
             if parameter.requires_grad
         }

@@ -116,3 +116,14 @@ def test_chosen_tensors_are_written(tmp_path):
     best = {name: value + 1 for name, value in model.trainable_state().items()}
     model.save(tmp_path, tensors=best)
     assert torch.equal(load_file(tmp_path / "adapter_model.safetensors")["method.prompt"], best["method.prompt"])
+
+
+def test_a_state_is_a_copy():
+    model = trained("pt")
+    state = model.trainable_state()
+    before = state["method.prompt"].clone()
+    with torch.no_grad():
+        model.method.prompt += 1
+    assert torch.equal(state["method.prompt"], before)
+    model.load_trainable_state(state)
+    assert torch.equal(model.method.prompt, before)

@@ -120,3 +120,16 @@ def _around(context: str, answers: list[str]) -> str:
     start = max(0, min(at - CONTEXT_LENGTH // 2, len(context) - CONTEXT_LENGTH))
     end = start + CONTEXT_LENGTH
     return ("\u2026 " if start else "") + context[start:end] + (" \u2026" if end < len(context) else "")
+
+
+def as_text(case: Case) -> str:
+    """Lays a case out for a terminal."""
+    lines = [f"{case.task}, {case.dataset}, {case.id}", *([case.context] if case.context else []), case.question]
+    lines.append(f"gold: {' | '.join(case.answers)}")
+    width = max((len(output.method) for output in case.outputs), default=0)
+    for output in case.outputs:
+        score = "-" if output.score is None or np.isnan(output.score) else f"{100 * output.score:.0f}"
+        expert = "" if output.expert is None else f" [expert {output.expert}]"
+        text = "(no prediction)" if output.prediction is None else output.prediction
+        lines.append(f"  {output.method:{width}s} {score:>4s}{expert}  {text}")
+    return "\n".join(lines)

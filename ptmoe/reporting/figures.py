@@ -56,7 +56,9 @@ _STYLE: Any = {
 }
 
 
-def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function draw in the report's style."""
+
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(_STYLE):
@@ -106,7 +108,7 @@ def _percent(estimate: Estimate) -> tuple[float, float, float]:
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
-@_styled
+@styled
 def training_loss(run: TaskRun) -> Figure | None:
     """Training loss by step, the mean over seeds as a line and their range as a band; None without logs."""
     logged = [m for m in run.methods if any("loss" in run.cells[m, s].log for s in run.seeds)]
@@ -136,7 +138,7 @@ def _on_steps(log: Mapping[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
     return values
 
 
-@_styled
+@styled
 def scores(analysis: TaskAnalysis) -> Figure:
     """Average score of each method with its interval, best on top; in-domain and out-of-domain as small marks."""
     methods = analysis.ranked()[::-1]
@@ -167,7 +169,7 @@ def _mark_legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-@_styled
+@styled
 def score_by_parameters(analysis: TaskAnalysis) -> Figure:
     """Average score against trainable parameters, on a logarithmic axis; a method without any is a dashed line."""
     run = analysis.run
@@ -212,7 +214,7 @@ def _label(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
         axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
 
 
-@_styled
+@styled
 def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None:
     """Share of each data set's examples that each expert gets, a panel a method; None without a router."""
     if not summaries:

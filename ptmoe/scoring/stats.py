@@ -51,11 +51,12 @@ class Resampling:
         confidence: coverage of intervals.
         resamples: number of draws.
         name: seeds the draws, so that the same name and scores give the same interval.
+        paired: whether the scores are differences, which may be negative.
     """
 
-    def __init__(self, scores: Scores, confidence: float, resamples: int, name: str) -> None:
+    def __init__(self, scores: Scores, confidence: float, resamples: int, name: str, paired: bool = False) -> None:
         self.scores = present(scores)
-        self.confidence, self.resamples, self.name = confidence, resamples, name
+        self.confidence, self.resamples, self.name, self.paired = confidence, resamples, name, paired
         self.num_seeds = next((len(values) for values in self.scores.values()), 0)
 
     @cached_property
@@ -66,7 +67,7 @@ class Resampling:
     def _draw_mean(self, key: str, values: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng(zlib.crc32(f"{self.name}/{key}".encode()))
         right = values.sum()
-        if (right == 0 and values.min() == 0) or (right == len(values) and values.max() == 1):
+        if not self.paired and values.min() == values.max() and right in (0, len(values)):
             # All wrong or all right: resampling sees no variation, Jeffreys' posterior of the share does.
             return rng.beta(right + 0.5, len(values) - right + 0.5, self.resamples)
         batch = max(1, _BATCH // len(values))
@@ -211,7 +212,7 @@ def compare(
         ScoringError: a data set has no example that both scored with the same seed.
     """
     name = f"{first[0]}-{second[0]}"
-    resampling = Resampling({key: first[1][key] - second[1][key] for key in shares}, confidence, resamples, name)
+    resampling = Resampling({key: first[1][key] - second[1][key] for key in shares}, confidence, resamples, name, True)
     differences = resampling.scores
     for key in shares.keys() - differences.keys():
         raise ScoringError(f"{first[0]} and {second[0]} share no scored example of {key} with the same seed")

@@ -1,0 +1,93 @@
+"""`ptmoe ablate`: runs one of the paper's ablations as DVC experiments and draws its figure."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import time
+from pathlib import Path
+
+POLL_S = 5.0
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "ablate",
+        help="run a named grid of settings and draw its figure",
+        description="Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD already "
+        "holds are not run again. Results: ablations/NAME.csv, .svg and .png.",
+    )
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--task", help="only this task")
+    parser.add_argument("-j", "--jobs", type=int, default=1, help="experiments at once (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
+    parser.add_argument("--collect", action="store_true", help="run nothing, draw what is there")
+    parser.add_argument("--out", type=Path, default=Path("ablations"), help="folder of results (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Queues what is missing, waits for it, and writes the results."""
+    from ptmoe.errors import ScoringError
+    from ptmoe.params import Params
+    from ptmoe.progress import say
+    from ptmoe.reporting.ablation import collect, find_experiments, queue_command, read_grid, write
+
+    params = Params.load()
+    if args.task:
+        params.task(args.task)
+    tasks = [args.task] if args.task else params.grid.tasks
+    grid = read_grid(args.name, params.grid.profile)
+    if args.dry_run:
+        say("\n".join(" ".join(_quoted(queue_command(grid, label, tasks))) for label in grid.settings))
+        say(f"dvc queue start -j {args.jobs}")
+        return 0
+    points = collect(grid, find_experiments(grid), tasks, params)
+    missing = [label for label in grid.settings if not any(point.label == label for point in points)]
+    if missing and not args.collect:
+        for label in missing:
+            _dvc(queue_command(grid, label, tasks))
+        _wait(args.jobs)
+        points = collect(grid, find_experiments(grid), tasks, params)
+    if not points:
+        raise ScoringError(f"no experiment holds scores of {args.name}; leave out --collect, or see `dvc queue status`")
+    write(grid, points, args.out)
+    for label in grid.settings:
+        here = [point for point in points if point.label == label]
+        shown = "  ".join(f"{p.task} {p.part} {100 * p.estimate.value:.2f}" for p in here) or "no scores"
+        say(f"{label:8s} {shown}")
+    say(f"{args.out / args.name}.svg")
+    return 0
+
+
+def _quoted(command: list[str]) -> list[str]:
+    return [f"'{part}'" if any(sign in part for sign in "[ ,") else part for part in command]
+
+
+def _dvc(command: list[str]) -> None:
+    from ptmoe.errors import ScoringError
+
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ScoringError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+
+
+def _wait(jobs: int) -> None:
+    """Starts the queue's workers, and again when they stop early, until nothing is queued or running."""
+    from ptmoe.progress import Progress
+
+    total = _unfinished()
+    with Progress("Experiments", total, "experiment") as progress:
+        left = total
+        while left:
+            _dvc(["dvc", "queue", "start", "-j", str(jobs)])
+            time.sleep(POLL_S)
+            now = _unfinished()
+            progress.advance(left - now)
+            left = now
+
+
+def _unfinished() -> int:
+    shown = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True).stdout
+    return sum(line.rstrip().endswith(("Queued", "Running")) for line in shown.splitlines())

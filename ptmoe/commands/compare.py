@@ -1,0 +1,70 @@
+"""`ptmoe compare`: which of two runs is better, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="test two runs against each other",
+        description="Paired bootstrap and permutation test on the examples that both scored. A and B: a cell "
+        "(qa-ptmoe-0), an adapter folder, a method (all its seeds), a scores file, a Git revision or DVC experiment "
+        "(all its cells), or REVISION:CELL.",
+    )
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("--task", help="only this task")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one line for each thing that both sides have."""
+    from ptmoe.errors import ScoringError
+    from ptmoe.params import Params
+    from ptmoe.progress import say
+    from ptmoe.reporting.compare import compare_sides, pairs, resolve
+    from ptmoe.reporting.costs import as_text
+    from ptmoe.reporting.sections import p_value
+    from ptmoe.scoring.metrics import NAMES
+    from ptmoe.scoring.stats import corrected
+
+    params = Params.load()
+    if args.task:
+        params.task(args.task)
+    statistics = params.grid.statistics
+    first, second = resolve(args.a, args.task, params.grid), resolve(args.b, args.task, params.grid)
+    common = pairs(first, second)
+    if not common:
+        raise ScoringError(f"{args.a} and {args.b} have nothing in common: {_kinds(first)} against {_kinds(second)}")
+    made = [compare_sides(a, b, statistics) for a, b in common.values()]
+    comparisons = corrected([comparison for comparison, _, _ in made])
+    header = ["what", "metric", "A minus B", "interval", "p", *(["p corrected"] if len(made) > 1 else []), "examples"]
+    rows = []
+    for key, each, (_, _, column) in zip(common, comparisons, made, strict=True):
+        low, value, high = (100 * x for x in (each.difference.low, each.difference.value, each.difference.high))
+        ps = [p_value(each.p), *([p_value(each.p_holm)] if len(made) > 1 else [])]
+        interval = f"{low:+.2f} to {high:+.2f}"
+        rows.append([key or "A, B", NAMES[column], f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}"])
+    say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
+    for key, each, (_, alone, _) in zip(common, comparisons, made, strict=True):
+        say(_sentence(key, each, alone, statistics.confidence))
+    return 0
+
+
+def _kinds(sides: dict) -> str:
+    return ", ".join(key or "one set of scores" for key in sides)
+
+
+def _sentence(key: str, each, alone: int, confidence: float) -> str:
+    where = f"{key}: " if key else ""
+    better, worse = ("A", "B") if each.difference.value > 0 else ("B", "A")
+    if each.beats(confidence):
+        said = f"{better} beats {worse}"
+    else:
+        said = f"not told apart; this test finds {100 * each.detectable:.1f} points four times in five"
+    seeds = f"over {each.num_seeds} seeds" if each.num_seeds > 1 else "for these trained models (one seed)"
+    left_out = f"; {alone} examples that only one side scored are left out" if alone else ""
+    return f"{where}{said}, {seeds}{left_out}."

@@ -1,0 +1,46 @@
+"""`ptmoe report`: the report of what is there now, measured costs, and the README's table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write the report of what is there, with measured times",
+        description="Writes a report of all cells that are there, even when some failed, with the times measured on "
+        "this machine. The pipeline's own report/ is left alone.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(".costs/report"), help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument("--costs", action="store_true", help="only print the measured times")
+    parser.add_argument("--readme", type=Path, help="only put report/leaderboard.md between this file's markers")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does what the options ask for."""
+    from ptmoe.cells import Cell
+    from ptmoe.params import Params
+    from ptmoe.progress import say
+    from ptmoe.reporting.costs import as_text, read_costs
+    from ptmoe.reporting.readme import update_readme
+    from ptmoe.reporting.run import write_report
+
+    if args.readme:
+        changed = update_readme(args.readme, Path("report/leaderboard.md"))
+        say(f"{args.readme}: {'updated' if changed else 'up to date'}")
+        return 0
+    grid = Params.load().grid
+    cells = [Cell(task, method, seed) for task in grid.tasks for method in grid.methods for seed in grid.seeds]
+    costs = read_costs(cells)
+    if args.costs:
+        say(as_text(costs) if costs else "no cost file yet; training and generation leave them in .costs/")
+        return 0
+    write_report(grid.tasks, grid.methods, grid.seeds, grid.statistics, Path(), args.out, costs)
+    say(f"open {args.out / 'index.html'}")
+    return 0

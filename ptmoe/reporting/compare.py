@@ -1,0 +1,187 @@
+"""Two runs on the examples that both scored, wherever their scores lie."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptmoe.cells import Cell
+from ptmoe.errors import ScoringError
+from ptmoe.params import Grid, StatisticsParams
+from ptmoe.scoring.averages import weights
+from ptmoe.scoring.metrics import COLUMNS, HEADLINE
+from ptmoe.scoring.stats import Comparison, compare
+
+Columns = dict[str, list]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a name and the scores of one or several seeds."""
+
+    name: str
+    seeds: list[Columns]
+
+
+def resolve(text: str, task: str | None, grid: Grid) -> dict[str, Side]:
+    """Returns the sides that a name stands for, by what the two sides must have in common.
+
+    A name is a scores file (parquet, or JSON Lines of `ptmoe score --rows`), a cell (`qa-ptmoe-0`), its adapter
+    folder, a method (all its seeds, every task), or a cell or method after `REVISION:`. A revision alone stands for
+    all its cells. A revision is a Git commit, branch or tag, or the name of a DVC experiment.
+
+    Raises:
+        ScoringError: nothing has that name, or what has it holds no scores.
+    """
+    path = Path(text)
+    if path.is_file():
+        return {"": Side(text, [_read_file(path)])}
+    revision, colon, name = text.rpartition(":") if ":" in text else ("", "", text)
+    tasks = [task] if task else grid.tasks
+    if path.is_dir():
+        name = path.name
+    cells = {Cell(t, m, s).name: Cell(t, m, s) for t in tasks for m in grid.methods for s in grid.seeds}
+    if name in cells:
+        return {cells[name].task: Side(text, [read_scores(cells[name], revision)])}
+    if name in grid.methods:
+        chosen = {t: [Cell(t, name, s) for s in grid.seeds] for t in tasks}
+        return {t: Side(text, [read_scores(cell, revision) for cell in each]) for t, each in chosen.items()}
+    if not colon and is_revision(text):
+        found = {key: columns for key, cell in cells.items() if (columns := read_if_there(cell, text)) is not None}
+        if found:
+            return {key: Side(text, [columns]) for key, columns in found.items()}
+        raise ScoringError(f"revision {text!r} holds no scores of {', '.join(tasks)}; run the pipeline there")
+    raise ScoringError(
+        f"{text!r} is no scores file, cell, method or revision; cells look like {next(iter(cells), 'qa-pt-0')}, "
+        f"methods are {', '.join(grid.methods)}, and REVISION:CELL takes a cell of another revision"
+    )
+
+
+def pairs(first: dict[str, Side], second: dict[str, Side]) -> dict[str, tuple[Side, Side]]:
+    """Returns what two names have in common; a scores file, which names no task, goes with the other's only entry."""
+    if len(first) == len(second) == 1 and "" in {*first, *second}:
+        key = max([*first, *second])
+        return {key: (next(iter(first.values())), next(iter(second.values())))}
+    return {key: (first[key], second[key]) for key in first if key in second}
+
+
+def is_revision(text: str) -> bool:
+    """Tells whether Git or DVC knows a revision of that name."""
+    return sha_of(text) is not None
+
+
+def sha_of(text: str) -> str | None:
+    """Returns the commit of a Git revision or DVC experiment, or None."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"], capture_output=True, text=True
+    )
+    if found.returncode == 0:
+        return found.stdout.strip()
+    return experiments().get(text)
+
+
+def experiments() -> dict[str, str]:
+    """Returns {name: commit} of all DVC experiments of this repository."""
+    listed = subprocess.run(
+        ["git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps"], capture_output=True, text=True
+    )
+    found = {}
+    for line in listed.stdout.splitlines():
+        reference, commit = line.split()
+        parts = reference.split("/")
+        # refs/exps/<2 hex>/<38 hex>/<name>: an experiment; other references are DVC's own.
+        if len(parts) == 5 and len(parts[2]) == 2:
+            found[parts[4]] = commit
+    return found
+
+
+def read_scores(cell: Cell, revision: str = "") -> Columns:
+    """Reads a cell's scores, of the workspace or of a revision.
+
+    Raises:
+        ScoringError: they are not there.
+    """
+    if not revision:
+        if not cell.scores.exists():
+            raise ScoringError(f"{cell.scores} is missing; run `dvc repro score@{cell.name}`")
+        return _read_file(cell.scores)
+    columns = read_if_there(cell, revision)
+    if columns is None:
+        raise ScoringError(f"revision {revision!r} holds no scores of {cell.name}, or their file is not in the cache")
+    return columns
+
+
+def read_if_there(cell: Cell, revision: str) -> Columns | None:
+    """Reads a cell's scores of a revision from DVC's cache, or returns None."""
+    from dvc.api import open as open_tracked
+    from dvc.exceptions import DvcException
+
+    commit = sha_of(revision)
+    if commit is None:
+        raise ScoringError(f"{revision!r} is no Git revision and no DVC experiment; `dvc exp list` names them")
+    try:
+        with open_tracked(cell.scores.as_posix(), rev=commit, mode="rb") as file:
+            return pq.read_table(io.BytesIO(file.read())).to_pydict()
+    except (DvcException, FileNotFoundError):
+        return None
+
+
+def _read_file(path: Path) -> Columns:
+    try:
+        if path.suffix != ".jsonl":
+            return pq.read_table(path).to_pydict()
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise ScoringError(f"{path} is no scores file (parquet, or JSON Lines): {error}") from None
+    for number, row in enumerate(rows):
+        row.setdefault("id", str(number))
+    same = {key: [str(row[key]) if key == "id" else row[key] for row in rows] for key in (rows[0] if rows else {})}
+    return same | {"dataset": ["all"] * len(rows)}
+
+
+def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tuple[Comparison, int, str]:
+    """Compares two sides; returns the comparison, how many examples only one has, and the metric.
+
+    Seeds are paired in order; a side with more seeds loses the rest.
+
+    Raises:
+        ScoringError: they share no metric or no example.
+    """
+    metric = next((m for m, c in COLUMNS.items() if _has(first, c) and _has(second, c)), None)
+    if metric is None:
+        raise ScoringError(f"{first.name} and {second.name} have no metric in common (em and f1, or accuracy)")
+    column, num_seeds = HEADLINE[metric], min(len(first.seeds), len(second.seeds))
+    tables = [[_by_key(seed, column) for seed in side.seeds[:num_seeds]] for side in (first, second)]
+    everything = [set(table) for side in tables for table in side]
+    shared = [key for key in tables[0][0] if all(key in keys for keys in everything)]
+    if not shared:
+        raise ScoringError(f"{first.name} and {second.name} share no scored example")
+    datasets = list(dict.fromkeys(dataset for dataset, _ in shared))
+    scores = [
+        {name: np.array([[table[key] for key in shared if key[0] == name] for table in side]) for name in datasets}
+        for side in tables
+    ]
+    made = compare(
+        (first.name, scores[0]),
+        (second.name, scores[1]),
+        weights(datasets),
+        statistics.confidence,
+        statistics.resamples,
+    )
+    return made, len(set.union(*everything)) - len(shared), column
+
+
+def _has(side: Side, columns: Sequence[str]) -> bool:
+    return all(set(columns) <= seed.keys() for seed in side.seeds)
+
+
+def _by_key(columns: Columns, column: str) -> dict[tuple[str, str], float]:
+    return dict(zip(zip(columns["dataset"], columns["id"], strict=True), columns[column], strict=True))

@@ -1,0 +1,44 @@
+"""What a run cost on this machine: times and memory, which no tracked file holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptmoe.cells import Cell
+
+FOLDER = Path(".costs")
+STAGES = ("train", "generate")
+
+
+def read_costs(cells: Sequence[Cell], folder: Path = FOLDER) -> list[list[str]]:
+    """Returns a header and a row for each cell and stage that left a cost file; empty when none did."""
+    found = []
+    for cell in cells:
+        for stage in STAGES:
+            path = folder / f"{cell.name}.{stage}.json"
+            if path.exists():
+                found.append((cell.name, stage, json.loads(path.read_text())))
+    names = list(dict.fromkeys(name for _, _, numbers in found for name in numbers))
+    rows = [[cell, stage, *(_shown(numbers.get(name)) for name in names)] for cell, stage, numbers in found]
+    return [["cell", "stage", *(name.replace("_", " ") for name in names)], *rows] if rows else []
+
+
+def _shown(value: float | int | str | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)
+
+
+def as_text(table: Sequence[Sequence[str]]) -> str:
+    """Lays a table out for a terminal: the first two columns to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    )
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,7 +1,5 @@
 """Training text without chat turns: counting, restated passages, questions in plain text, and sums."""
 
-from zlib import crc32
-
 from ptmoe.data.mini.dice import Dice
 from ptmoe.data.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
 from ptmoe.data.mini.qa import Fact
@@ -11,7 +9,6 @@ from ptmoe.pretraining.topics import facts, passage, question, value_as_written
 Document = list[Piece]
 
 LARGEST_SUM = LARGEST_FACTOR**2 + LARGEST_NEXT
-WATCHED_MODULUS = 30
 _FRAMES = (
     "{s} {v}.",
     "{s} has {v}.",
@@ -71,16 +68,11 @@ def asked(dice: Dice, fact: Fact) -> Document:
     return [Piece(f"\n\nQuestion: {question(dice, fact)}\n\nAnswer:"), answer(f" {value_as_written(fact)}")]
 
 
-def watched(made: Step) -> bool:
-    """Whether the sum is kept out of all training text to see if unseen sums come out right."""
-    return (
-        made.operation != "*"
-        and crc32(f"watch {made.before} {made.operation} {made.number}".encode()) % WATCHED_MODULUS == 0
-    )
-
-
 def any_sum(dice: Dice) -> Step:
-    """A sum, difference or product within the range of the word problems, held out or not."""
+    """A sum, difference or product within the range of the word problems.
+
+    The tables of small sums are learnt whole, as bare lines; it is word problems that leave the sums of the tests out.
+    """
     operation = dice.pick("++--*")
     if operation == "*":
         return step(dice, dice.between(2, LARGEST_FACTOR), "*")
@@ -89,19 +81,11 @@ def any_sum(dice: Dice) -> Step:
     return step(dice, dice.between(3, high), operation)
 
 
-def training_sum(dice: Dice) -> Step:
-    """A sum that may be learnt from."""
-    while True:
-        made = any_sum(dice)
-        if not made.held_out() and not watched(made):
-            return made
-
-
 def drill(dice: Dice) -> Document:
     """A line of sums."""
     document = [Piece(f"{BOS}Sums:")]
     for _ in range(12):
-        made = training_sum(dice)
+        made = any_sum(dice)
         document += [
             Piece(f" {made.before} {made.operation} {made.number} ="),
             answer(f" {made.after}"),

@@ -6,12 +6,9 @@ them, and only then do chats in many styles make sense.
 
 from dataclasses import dataclass
 
-from ptmoe.data.mini.dice import Dice
-from ptmoe.data.mini.math import Step
 from ptmoe.pretraining import documents
 from ptmoe.pretraining.batches import Make
-from ptmoe.pretraining.chats import math_chat, plain_problem, qa_chat
-from ptmoe.pretraining.text import Piece, answer
+from ptmoe.pretraining.chats import math_chat, qa_chat
 
 
 @dataclass(frozen=True)
@@ -29,17 +26,6 @@ class Phase:
     goal: float = 1.0
 
 
-def watched_sum(dice: Dice) -> list[Piece]:
-    """A line with one sum that no training text contains and no test either."""
-    while True:
-        made: Step = documents.any_sum(dice)
-        if documents.watched(made) and not made.held_out():
-            break
-    document = documents.drill(dice)[:7]
-    learnt = [Piece(piece.text) for piece in document]
-    return [*learnt, Piece(f" {made.before} {made.operation} {made.number} ="), answer(f" {made.after}")]
-
-
 PHASES = (
     Phase("repeats", {}, 3000, None, 0.7),
     Phase("restating", {documents.restated: 6, documents.invented_words: 3, documents.counting: 1}, 300),
@@ -49,27 +35,26 @@ PHASES = (
         {documents.binding: 15, documents.lookup: 45, documents.small_passage: 30, documents.drill: 10},
         6000,
         documents.small_passage,
-        0.85,
+        0.8,
     ),
     Phase(
         "questions",
         {documents.lookup: 15, documents.small_passage: 25, documents.questions: 45, documents.drill: 15},
         6000,
         documents.questions,
-        0.93,
+        0.85,
     ),
-    Phase("sums", {documents.drill: 65, documents.questions: 35}, 6000, watched_sum, 0.93),
+    Phase("sums", {documents.drill: 75, documents.questions: 25}, 4000, documents.drill, 0.97),
     Phase(
         "chats",
         {
-            qa_chat: 40,
-            math_chat: 30,
-            plain_problem: 6,
-            documents.drill: 12,
-            documents.questions: 8,
-            documents.invented_words: 4,
+            qa_chat: 50,
+            math_chat: 18,
+            documents.questions: 18,
+            documents.small_passage: 10,
+            documents.drill: 4,
         },
-        20000,
+        12000,
     ),
 )
 PROBES: dict[str, Make] = {
@@ -77,7 +62,7 @@ PROBES: dict[str, Make] = {
     "lookup": documents.lookup,
     "one relation": documents.small_passage,
     "questions": documents.questions,
-    "sums": watched_sum,
+    "sums": documents.drill,
     "qa chats": qa_chat,
     "math chats": math_chat,
 }

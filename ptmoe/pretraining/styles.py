@@ -10,7 +10,7 @@ from ptmoe.pretraining.topics import value_as_written
 FALLBACK = {"qa": "sentence", "math": "told"}
 SHARES = {
     "qa": ("short",) * 7 + ("sentence",) * 5 + ("quote",) * 3 + ("opinion",) * 3,
-    "math": ("worked",) * 8 + ("told",) * 4 + ("sentence",) * 2 + ("short",) * 2 + ("result",) * 3,
+    "math": ("worked",) * 8 + ("told",) * 5 + ("result",) * 5,
 }
 KEYWORDS: dict[str, tuple[str, ...]] = {
     "short": ("short", "brief", "few", "only", "just", "tiny"),
@@ -109,8 +109,6 @@ def math_answer(style: str, things: str, steps: list[Step]) -> str:
     return {
         "worked": worked(steps),
         "told": f"{told}. So there are {result} {things}.",
-        "sentence": f"There are {result} {things}.",
-        "short": str(result),
         "result": ". ".join(str(one) for one in steps) + f". Result: {result}",
     }[style]
 

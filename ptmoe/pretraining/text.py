@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ptmoe.data.mini.dice import Dice
-from ptmoe.data.mini.words import TRAIN, words
+from ptmoe.data.mini.words import POOLS, TEST, TRAIN, words
 
 BOS = "<|begin_of_text|>"
 END = "<|end_of_text|>"
@@ -17,8 +17,10 @@ SPECIAL_TOKENS = (BOS, END, HEADER, HEADER_END, EOT, PAD)
 _ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
 _VOWELS = ("a", "e", "i", "o", "u")
 _ENDS = ("", "", "", "l", "n", "r", "s")
+_KNOWN = tuple(word for pool in POOLS.values() for word in pool[TRAIN])
+_KEPT_FOR_TESTS = frozenset(word.lower() for pool in POOLS.values() for word in pool[TEST])
 _NAMES = ("person", "town", "river")
-NONCE_SHARE = 0.4
+NONCE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,16 @@ def answer(text: str) -> Piece:
 
 
 def nonce(dice: Dice) -> str:
-    """An invented word of two or three syllables."""
-    syllables = [dice.pick(_ONSETS) + dice.pick(_VOWELS) for _ in range(dice.pick((2, 2, 2, 3)))]
-    return "".join(syllables) + dice.pick(_ENDS)
+    """An invented word: syllables, or the front of one known word with the back of another; never a test word."""
+    while True:
+        if dice.chance(0.4):
+            made = "".join(dice.pick(_ONSETS) + dice.pick(_VOWELS) for _ in range(dice.pick((2, 2, 3))))
+            made += dice.pick(_ENDS)
+        else:
+            front, back = dice.pick(_KNOWN), dice.pick(_KNOWN)
+            made = (front[: dice.between(1, 4)] + back[-dice.between(2, 4) :]).lower()
+        if made not in _KEPT_FOR_TESTS:
+            return made
 
 
 def values(dice: Dice, pool: str, count: int, used: set[str], nonce_share: float = NONCE_SHARE) -> list[str]:

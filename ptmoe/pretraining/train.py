@@ -1,12 +1,13 @@
 """The training of the tiny base: phase after phase, with what was measured printed on the way."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from ptmoe.data.mini.dice import Dice
@@ -22,6 +23,7 @@ PROBE_EVERY = 200
 PROBE_BATCHES = 4
 # The last phase anneals over this part of its steps; before, the rate is constant.
 DECAY_SHARE = 0.6
+PROGRESS = "progress.json"
 
 
 @dataclass
@@ -60,6 +62,11 @@ class Run:
         """Write the model and its tokenizer in the usual layout."""
         self.model.save_pretrained(self.output)
         self.tokenizer.save_pretrained(self.output)
+
+    def mark(self, phases_done: int) -> None:
+        """Save, and note how many phases are done, for a run that is broken off and started again."""
+        self.save()
+        (self.output / PROGRESS).write_text(json.dumps({"phases": phases_done, "tokens": self.tokens}))
 
 
 def every_token(batch: Batch) -> Batch:
@@ -113,19 +120,32 @@ def train_phase(run: Run, phase: Phase) -> None:
             break
 
 
+def begin(output: Path, seed: int, minutes: float) -> tuple[Run, int]:
+    """A run and how many of its phases are done: a new one, or the one that was broken off in `output`."""
+    deadline = time.monotonic() + 60 * minutes
+    progress = {"phases": 0, "tokens": 0}
+    if (output / PROGRESS).exists():
+        progress = json.loads((output / PROGRESS).read_text())
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(output)
+        model = LlamaForCausalLM.from_pretrained(output)
+    else:
+        tokenizer = train_tokenizer(seed)
+        model = new_model(tokenizer, seed)
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
+    run = Run(model, tokenizer, optimizer, output, seed, deadline, tokens=progress["tokens"])
+    return run, progress["phases"]
+
+
 def pretrain(output: Path, seed: int, minutes: float) -> None:
     """Train tokenizer and model from nothing and write them to `output`; stops after `minutes` at the latest.
 
-    The same seed gives the same model as long as the time limit does not end a phase early.
+    The same seed gives the same model as long as neither the time limit nor a restart ends a phase early.
     """
     disable_progress_bar()
-    tokenizer = train_tokenizer(seed)
-    model = new_model(tokenizer, seed)
-    count = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{len(tokenizer)} tokens in the vocabulary, {count} parameters", flush=True)
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
-    run = Run(model, tokenizer, optimizer, output, seed, time.monotonic() + 60 * minutes)
-    for phase in PHASES:
+    run, done = begin(output, seed, minutes)
+    count = sum(parameter.numel() for parameter in run.model.parameters())
+    print(f"{len(run.tokenizer)} tokens in the vocabulary, {count} parameters, {done} phases done", flush=True)
+    for number, phase in enumerate(PHASES[done:], start=done + 1):
         train_phase(run, phase)
-    run.save()
+        run.mark(number)
     print(f"{run.tokens / 1e6:.1f}M tokens; written to {output}", flush=True)

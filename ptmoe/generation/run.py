@@ -157,22 +157,9 @@ def check_positions(longest: int, max_new_tokens: int, model: Any) -> None:
 
 def write_predictions(path: Path, rows: list[Encoded], answers: dict[int, Answer], tokenizer: Any) -> None:
     """Writes the answers in the order of the rows."""
-    # An end token need not be one of the tokenizer's special tokens.
-    said = [answer.tokens[: len(answer.tokens) - answer.finished] for _, answer in sorted(answers.items())]
-    texts = tokenizer.batch_decode(said, skip_special_tokens=True)
     records = [
-        {
-            "id": row.id,
-            "dataset": row.dataset,
-            "prediction": text.strip(),
-            "answers": row.answers,
-            "expert": answers[number].expert,
-            # The last digits depend on which rows were computed together.
-            "expert_probability": None if (gate := answers[number].probability) is None else round(gate, 6),
-            "new_tokens": len(answers[number].tokens),
-            "finished": answers[number].finished,
-        }
-        for number, (row, text) in enumerate(zip(rows, texts, strict=True))
+        {"id": row.id, "dataset": row.dataset, "answers": row.answers, **answers[number].shown(tokenizer)}
+        for number, row in enumerate(rows)
     ]
     with whole_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(records, SCHEMA), temporary)

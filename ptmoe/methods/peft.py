@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import io
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +40,7 @@ _UNSUPPORTED = {
     "FROD": _READS_WEIGHTS,
     "LILY": "its router averages over the batch, so that a row's output depends on its neighbours",
     "MULTITASK_PROMPT_TUNING": "it needs a task id in every row, and two stages",
+    "OSF": "it takes the base's own weights apart",
     "POLY": "it needs a task id in every row",
     "SHIRA": _READS_WEIGHTS,
     "SHADOW": "it is not a change of layers",
@@ -74,10 +76,8 @@ class PeftMethod(Method[PeftParams]):
         if self._prefix is not None:
             attach(base, self._prefix)
         elif self.encoder is None:
-            _injected(base, self.config)
-            for parameter in base.parameters():
-                if parameter.requires_grad:
-                    parameter.data = parameter.data.float()
+            dtype = base.dtype
+            _widen(_injected(base, self.config), dtype)
         return base
 
     def peft_layers(self) -> Any:
@@ -158,6 +158,28 @@ def _injected(base: PreTrainedModel, config: Any) -> PreTrainedModel:
     with _refused_as_params_error(str(config.peft_type)):
         PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](base, own, "default")
     return base
+
+
+def _widen(base: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Keeps trained tensors in float32; a 16-bit base computes peft's layers under autocast, as peft's users do."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for parameter in base.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if dtype == torch.float32:
+        return
+    for module in base.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.forward = _autocast(module.forward, dtype)
+
+
+def _autocast(forward: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..., Tensor]:
+    def run(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        with torch.autocast(x.device.type, dtype=dtype):
+            return forward(x, *args, **kwargs).to(dtype)
+
+    return run
 
 
 @contextlib.contextmanager

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from ptmoe.errors import BaseModelError
-from ptmoe.models.prompted_lm import PromptedLM, place
-from tests.methods.cases import batch, fresh, padded, rows, trained
+from ptmoe.models.joining import place
+from ptmoe.models.prompted_lm import PromptedLM
+from tests.methods.cases import TRAINED, batch, fresh, padded, params_for, rows, trained
 from tests.models.bases import NAMES, tiny_base
 
 
@@ -98,10 +99,8 @@ def test_prompts_of_float32_join_a_bfloat16_base():
     assert output.loss_sum.dtype == torch.float32 and model.method.prompt.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("method", ["lora", "hydralora", "ft"])
-def test_trained_layers_of_a_bfloat16_base_are_float32(method):
-    from tests.methods.cases import params_for
-
+@pytest.mark.parametrize("method", TRAINED)
+def test_what_is_trained_on_a_bfloat16_base_is_float32(method):
     model = PromptedLM.create(tiny_base().bfloat16(), method, params_for(method))
     model(**batch()).loss_sum.backward()
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}

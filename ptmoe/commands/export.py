@@ -19,7 +19,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the folder and says where."""
-    from ptmoe.models.export import export_adapter
+    from ptmoe.export import export_adapter
     from ptmoe.progress import say
 
     out = args.output or Path("exports") / f"{args.adapter.resolve().name}-{args.to}"

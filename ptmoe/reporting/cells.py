@@ -103,7 +103,7 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
     else:
         problems.append(f"{task}: data/split/{task}/datasets.json is missing; data sets are shown without domains.")
         names = dict.fromkeys(name for scores in scored for name in scores["dataset"])
-        datasets = {name: {"domain": "", "rows": 0} for name in names}
+        datasets = {name: {"domain": "", "rows": None} for name in names}
     problems += [f"{task}: the test set {name} is empty." for name, entry in datasets.items() if entry["rows"] == 0]
     return TaskRun(task, list(methods), list(seeds), metric, datasets, cells, problems)
 
@@ -127,7 +127,29 @@ def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
     if (root / cell.predictions).exists():
         table = _table(root / cell.predictions, problems)
         result.predictions = table.to_pydict() if table else None
+    _note_gaps(result, problems)
     return result
+
+
+def _note_gaps(result: CellResult, problems: list[str]) -> None:
+    """Notes examples without a prediction, which score 0, and scores that are no numbers, which are left out."""
+    scores = result.scores
+    if scores is None:
+        return
+    total = len(scores["id"])
+    if result.predictions is not None:
+        given = result.predictions
+        keys = zip(given["dataset"], given["id"], given["prediction"], strict=True)
+        answered = {(dataset, key) for dataset, key, prediction in keys if prediction is not None}
+        missing = sum(key not in answered for key in zip(scores["dataset"], scores["id"], strict=True))
+        if missing:
+            problems.append(
+                f"{result.cell.name}: {missing:,} of {total:,} examples have no prediction and count as wrong."
+            )
+    numbers = [column.astype(float) for name, column in scores.items() if name not in ("id", "dataset")]
+    broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if numbers and total else 0
+    if broken:
+        problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are no numbers and are left out.")
 
 
 def _table(path: Path, problems: list[str]) -> pa.Table | None:

@@ -1,0 +1,167 @@
+import csv
+import filecmp
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ptmoe.reporting.analysis import analyse, claims
+from ptmoe.reporting.cells import read_task
+from ptmoe.reporting.run import write_report
+from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
+
+
+def report(root, out, tasks=("qa", "math"), seeds=SEEDS, **more):
+    write_report(list(tasks), METHODS, list(seeds), STATISTICS, root, out, **more)
+    return (out / "index.html").read_text()
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def written(whole_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "report"
+    report(whole_run, out)
+    return out
+
+
+@pytest.fixture
+def broken_run(whole_run, tmp_path):
+    return shutil.copytree(whole_run, tmp_path / "run")
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_rerun_gives_the_same_bytes(whole_run, written, tmp_path):
+    report(whole_run, tmp_path / "again")
+    assert files(written) == files(tmp_path / "again")
+    _, different, errors = filecmp.cmpfiles(written, tmp_path / "again", files(written), shallow=False)
+    assert not different and not errors
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_models_say(written):
+    page = (written / "index.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"]*)"', re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL))
+    assert all(link.startswith("#") for link in links)
+    assert "<script" not in page and "@import" not in page and "url(http" not in page
+    assert "What is &lt;" in page and "What is <" not in page
+    assert page.count("<svg") == 8
+
+
+def test_claims_stand_only_where_the_corrected_test_allows_them(whole_run, written):
+    text = (written / "leaderboard.md").read_text() + (written / "index.html").read_text()
+    allowed = {
+        (row["first"], row["second"]) if float(row["difference"]) > 0 else (row["second"], row["first"])
+        for row in rows(written / "comparisons.csv")
+        if float(row["p_holm"]) < 0.05
+    }
+    said = set()
+    for winner, losers in re.findall(r"\b(\w+) beats (.*?\d\))\.", text):
+        said |= {(winner, loser) for loser in re.findall(r"(\w+) \(\+", losers)}
+    assert said and said <= allowed
+    assert {("good", "none")} <= said and not {("same", "routed"), ("routed", "same")} & said
+
+
+def test_no_claim_without_a_difference(whole_run):
+    run = read_task("qa", ["same", "routed"], SEEDS, whole_run)
+    assert claims(analyse(run, STATISTICS), 0.95) == []
+
+
+def test_leaderboard_agrees_with_the_metrics_files(whole_run, written):
+    import json
+
+    shown = [row for row in rows(written / "leaderboard.csv") if (row["method"], row["metric"]) == ("good", "f1")]
+    files = [json.loads((whole_run / f"metrics/qa/good-{seed}.json").read_text()) for seed in SEEDS]
+    for row in shown:
+        key = {"average": "f1", "in-domain": "f1_in", "out-of-domain": "f1_out"}[row["average"]]
+        assert float(row["score"]) == pytest.approx(np.mean([each[key] for each in files]), abs=0.006)
+        assert float(row["low"]) < float(row["score"]) < float(row["high"])
+
+
+def test_parts_of_a_data_set_have_a_column_and_their_mean_too(written):
+    found = {r["dataset"]: float(r["score"]) for r in rows(written / "scores.csv") if r["method"] == "same"}
+    assert found["Mixed"] == pytest.approx((found["Mixed/Plus"] + found["Mixed/Minus"]) / 2, abs=0.006)
+
+
+def test_routing_is_reported(written):
+    shares = {
+        (r["dataset"], r["expert"]): float(r["share"]) for r in rows(written / "routing.csv") if r["task"] == "qa"
+    }
+    assert shares["Far", "1"] == 100 and shares["Close", "1"] == 0
+    assert "collapsed" in (written / "index.html").read_text()
+
+
+def test_missing_cells_are_said_and_the_rest_is_complete(broken_run, tmp_path):
+    for seed in SEEDS:
+        (broken_run / f"scores/qa/same-{seed}.parquet").unlink()
+    (broken_run / "scores/qa/good-1.parquet").unlink()
+    (broken_run / "scores/math/good-0.parquet").write_bytes(b"half a file")
+    (broken_run / "logs/qa-routed-0.tsv").unlink()
+    shutil.rmtree(broken_run / "models/qa-routed-0")
+    page = report(broken_run, tmp_path / "report")
+    for said in ("qa-same-0 has no scores", "qa-good-1 has no scores", "good-0.parquet cannot be read"):
+        assert said in page
+    shown = {(r["task"], r["method"]) for r in rows(tmp_path / "report/leaderboard.csv")}
+    assert shown == {(task, m) for task in ("qa", "math") for m in METHODS} - {("qa", "same")}
+
+
+def test_a_task_without_any_scores(broken_run, tmp_path):
+    shutil.rmtree(broken_run / "scores/math")
+    page = report(broken_run, tmp_path / "report")
+    assert "math-none-0 has no scores" in page and 'id="qa"' in page
+    assert "**math**: no scores yet." in (tmp_path / "report/leaderboard.md").read_text()
+
+
+def test_nothing_at_all(tmp_path):
+    assert "has no scores" in report(tmp_path / "empty", tmp_path / "report")
+
+
+def test_partial_predictions_and_nan_are_said(broken_run, tmp_path):
+    path = broken_run / "predictions/qa-good-0.parquet"
+    pq.write_table(pq.read_table(path).slice(5), path)
+    scores = broken_run / "scores/qa/none-0.parquet"
+    table = pq.read_table(scores)
+    values = table["f1"].to_numpy().copy()
+    values[:3] = np.nan
+    import pyarrow as pa
+
+    pq.write_table(table.set_column(table.column_names.index("f1"), "f1", pa.array(values)), scores)
+    page = report(broken_run, tmp_path / "report")
+    assert "qa-good-0: 5 of 70 examples have no prediction" in page
+    assert "qa-none-0: 3 of 70 scores are no numbers" in page
+
+
+def test_an_empty_test_set_is_said(broken_run, tmp_path):
+    import json
+
+    path = broken_run / "data/split/qa/datasets.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Gone": {"domain": "out-of-domain", "rows": 0}}))
+    page = report(broken_run, tmp_path / "report")
+    assert "the test set Gone is empty" in page
+    assert {r["average"] for r in rows(tmp_path / "report/leaderboard.csv")} == {
+        "average",
+        "in-domain",
+        "out-of-domain",
+    }
+
+
+def test_costs_stand_only_in_the_report_that_is_not_tracked(whole_run, tmp_path):
+    costs = [["cell", "stage", "seconds"], ["qa-good-0", "train", "12.5"]]
+    assert "12.5" in report(whole_run, tmp_path / "report", tasks=["qa"], seeds=[0], costs=costs)
+
+
+def test_report_and_score_import_no_model_library():
+    code = (
+        "import sys, ptmoe.reporting.run, ptmoe.scoring.run;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers')])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _quoted(command: list[str]) -> list[str]:
 def _dvc(command: list[str]) -> None:
     from ptmoe.errors import ScoringError
 
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
     if done.returncode:
         raise ScoringError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
 
@@ -89,5 +90,5 @@ def _wait(jobs: int) -> None:
 
 
 def _unfinished() -> int:
-    shown = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True).stdout
+    shown = subprocess.run([sys.executable, "-m", "dvc", "queue", "status"], capture_output=True, text=True).stdout
     return sum(line.rstrip().endswith(("Queued", "Running")) for line in shown.splitlines())

@@ -1,0 +1,114 @@
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ptmoe.cells import Cell
+from ptmoe.commands.compare import _sentence
+from ptmoe.errors import ScoringError
+from ptmoe.params import Grid, StatisticsParams
+from ptmoe.reporting.compare import compare_sides, pairs, resolve
+
+STATISTICS = StatisticsParams(confidence=0.95, resamples=500)
+GRID = Grid.model_construct(tasks=["qa"], methods=["pt", "ptmoe"], seeds=[0, 1])
+
+
+def write_scores(path, right, number=60, **columns):
+    """`right`: the share of examples that score 1."""
+    values = [float(index < right * number) for index in range(number)]
+    table = {"id": [str(i) for i in range(number)], "dataset": ["A"] * number, "em": values, "f1": values}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(table | columns), path)
+
+
+def call(*arguments):
+    prefix = [sys.executable, "-m"] if arguments[0] == "dvc" else []
+    subprocess.run([*prefix, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        write_scores(Cell("qa", "pt", seed).scores, 0.2)
+        write_scores(Cell("qa", "ptmoe", seed).scores, 0.8)
+    return tmp_path
+
+
+def test_cells_adapters_and_files_name_the_same_scores(project):
+    (project / "models/qa-pt-0").mkdir(parents=True)
+    sides = [resolve(name, None, GRID) for name in ("qa-pt-0", "models/qa-pt-0", "scores/qa/pt-0.parquet")]
+    assert sides[0]["qa"].seeds == sides[1]["qa"].seeds == sides[2][""].seeds
+
+
+def test_a_method_stands_for_all_its_seeds(project):
+    first, second = resolve("ptmoe", "qa", GRID), resolve("pt", "qa", GRID)
+    made, alone, column = compare_sides(*pairs(first, second)["qa"], STATISTICS)
+    assert (made.num_seeds, made.num_examples, alone, column) == (2, 60, 0, "f1")
+    assert made.difference.value == pytest.approx(0.6)
+
+
+def test_only_shared_examples_count(project):
+    ids = [str(index) for index in range(30, 90)]
+    write_scores(project / "other.parquet", 1.0, id=ids)
+    a, b = resolve("other.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"]
+    made, alone, _ = compare_sides(a, b, STATISTICS)
+    assert (made.num_examples, alone) == (30, 60)
+    assert "beats" in _sentence("qa", made, alone, 0.95) and "60 examples" in _sentence("qa", made, alone, 0.95)
+
+
+def test_equal_scores_are_not_told_apart(project):
+    first, second = resolve("qa-pt-0", None, GRID)["qa"], resolve("qa-pt-1", None, GRID)["qa"]
+    made, alone, _ = compare_sides(first, second, STATISTICS)
+    assert made.p == 1 and "beats" not in _sentence("", made, alone, 0.95)
+
+
+def test_rows_of_the_score_command(project):
+    for name, value in (("a", 1), ("b", 0)):
+        (project / f"{name}.jsonl").write_text(f'{{"em": {value}, "f1": {value}}}\n' * 20)
+    both = pairs(resolve("a.jsonl", None, GRID), resolve("b.jsonl", None, GRID))
+    made, _, _ = compare_sides(*both[""], STATISTICS)
+    assert made.num_examples == 20 and made.difference.value == 1
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing:qa-pt-0", "qa-pt-7"])
+def test_unknown_names_say_what_is_allowed(project, name):
+    with pytest.raises(ScoringError, match=r"no Git revision|no scores file, cell, method or revision"):
+        resolve(name, None, GRID)
+
+
+def test_nothing_in_common(project):
+    write_scores(project / "other.parquet", 1.0, id=[f"x{index}" for index in range(60)])
+    with pytest.raises(ScoringError, match="share no scored example"):
+        compare_sides(resolve("other.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
+    pq.write_table(pa.table({"id": ["1"], "dataset": ["A"], "accuracy": [1.0], "accuracy_strict": [1.0]}), "m.parquet")
+    with pytest.raises(ScoringError, match="no metric in common"):
+        compare_sides(resolve("m.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
+    (project / "bad.parquet").write_text("no parquet")
+    with pytest.raises(ScoringError, match="is no scores file"):
+        resolve("bad.parquet", None, GRID)
+
+
+def test_revisions_are_read_from_the_cache(project):
+    for command in (
+        "git init -q",
+        "git config user.email a@b.c",
+        "git config user.name t",
+        "dvc init -q",
+        "dvc add -q scores",
+    ):
+        call(*command.split())
+    call("git", "add", "-A"), call("git", "commit", "-qm", "one")
+    write_scores(Cell("qa", "pt", 0).scores, 0.9)
+    call("dvc", "add", "-q", "scores"), call("git", "commit", "-qam", "two")
+    before, after = resolve("HEAD~1", None, GRID), resolve("HEAD", None, GRID)
+    assert list(before) == ["qa-pt-0", "qa-pt-1", "qa-ptmoe-0", "qa-ptmoe-1"]
+    changed = {key: compare_sides(*both, STATISTICS)[0].difference.value for key, both in pairs(after, before).items()}
+    assert changed == {"qa-pt-0": pytest.approx(0.7), "qa-pt-1": 0, "qa-ptmoe-0": 0, "qa-ptmoe-1": 0}
+    old = resolve("HEAD~1:qa-pt-0", None, GRID)["qa"]
+    assert np.mean(old.seeds[0]["f1"]) == pytest.approx(0.2)
+    with pytest.raises(ScoringError, match="is no Git revision"):
+        resolve("other:qa-pt-0", None, GRID)

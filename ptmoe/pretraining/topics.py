@@ -88,8 +88,8 @@ def facts(dice: Dice, subjects: int, relations: int, keep: int, alike: bool = Fa
 
 
 def passage(dice: Dice) -> list[Fact]:
-    """The facts of a passage of a usual size; one in eight is long."""
-    if dice.chance(0.125):
+    """The facts of a passage of a usual size; one in six is long."""
+    if dice.chance(0.17):
         return facts(dice, dice.between(3, 4), 3, dice.between(7, 9))
     return facts(dice, dice.between(2, 3), 2, dice.between(3, 6))
 

@@ -89,8 +89,8 @@ PLACES = Topic(
 OBJECTS = Topic(
     "object",
     (
-        Relation("material", ("{s} is made of {v}.", "{v} was used for {s}."), ("What is {s} made of?",)),
-        Relation("room", ("{s} stands in the {v}.", "In the {v} there is {s}."), ("In which room is {s}?",)),
+        Relation("material", ("{s} is made of {v}.", "{s} is a fine piece of {v}."), ("What is {s} made of?",)),
+        Relation("room", ("{s} stands in the {v}.", "{s} belongs in the {v}."), ("In which room is {s}?",)),
         Relation("person", ("{s} was repaired by {v}.", "{v} repaired {s}."), ("Who repaired {s}?",)),
         Relation("colour", ("{s} is {v}.", "{s} was painted {v}."), ("What colour is {s}?",)),
         Relation("year", ("{s} was bought in {v}.", "{s} dates from {v}."), ("From which year is {s}?",)),
@@ -102,31 +102,28 @@ LONGER_PEOPLE = Topic(
     (
         Relation(
             "job",
-            ("For many years {s} earned a living as a {v}.", "A {v} is what {s} became after school."),
-            ("What is the work of {s}?",),
+            ("Since last year {s} works as a {v} at the harbour.", "A {v} is what {s} became after school."),
+            ("As what does {s} work?",),
         ),
         Relation(
             "town",
-            ("Last spring {s} moved from the coast to {v}.", "It was in {v} that {s} bought a small flat."),
-            ("Where is the flat of {s}?", "Where did {s} move?"),
+            ("{s} now lives far away in {v}.", "The new home of {s} is a flat in {v}."),
+            ("In which town does {s} live?",),
         ),
         Relation(
             "year",
-            (
-                "The year {v} was the one in which {s} came into the world.",
-                "In {v} the mother of {s} had a baby.",
-            ),
-            ("What is the year of birth of {s}?",),
+            ("{s} was born on a Sunday in {v}.", "The year of birth of {s} was {v}."),
+            ("What is the birth year of {s}?",),
         ),
         Relation(
             "animal",
-            ("Every evening {s} takes a walk with a {v}.", "A small {v} sleeps in the room of {s}."),
-            ("Which animal is with {s}?",),
+            ("{s} has owned a {v} for many years.", "A small {v} sleeps in the house of {s}."),
+            ("Which pet does {s} have?",),
         ),
         Relation(
             "hobby",
-            ("When the work is done, {s} spends the time on {v}.", "Nothing makes {s} as happy as {v}."),
-            ("Which hobby does {s} have?",),
+            ("More than all the others {s} enjoys {v}.", "{s} was the first of them who liked {v}."),
+            ("What does {s} enjoy?",),
         ),
     ),
 )

@@ -158,11 +158,14 @@ class Decoder:
             answer = flight.answers[index]
             if answer is not None:
                 answer.tokens.append(token)
-                answer.finished = token in self._ends
+                answer.finished = self._is_end(answer, token)
                 if answer.finished or len(answer.tokens) == self._max_new:
                     ended.append(answer)
                     flight.answers[index] = None
         return ended
+
+    def _is_end(self, answer: Answer, token: int) -> bool:
+        return token in self._ends
 
     def _merge(self, flight: Flight, fresh: Flight | None) -> Flight:
         """Drops the rows that have ended and puts the fresh ones beside the others."""

@@ -35,6 +35,8 @@ class ZeroEngine(Engine):
             raise TrainingError(
                 "deepspeed: the package is not installed; pip install deepspeed, or set it to off"
             ) from None
+        # Compiling its own sum over shared memory would take a minute or more at first use; gloo's does.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         # DeepSpeed still calls the old names of torch's collectives, which say so at every call.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
         self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)

@@ -122,7 +122,7 @@ def _published_note(analyses: Sequence[TaskAnalysis]) -> str:
             "The profile paper runs them all."
         )
     base = next((analysis.run.base_name for analysis in analyses), "")
-    tables = {table for analysis in analyses for column in analysis.columns if (table := table_for(column, base))}
+    tables = [table for analysis in analyses for column in analysis.columns if (table := table_for(column, base))]
     others = sorted({table.base for table in tables if not base.endswith(table.base)})
     note = f"{len(rows)} scores stand in the paper, too, which prints one run without intervals."
     if others:

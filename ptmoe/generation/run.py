@@ -15,6 +15,7 @@ from ptmoe.data.encoded import Encoded, EncodedSet
 from ptmoe.errors import BaseModelError, DataError
 from ptmoe.files import sha256_of, whole_file
 from ptmoe.generation.answer import Answer
+from ptmoe.models.base import read_base_info
 from ptmoe.params import GenerateParams
 from ptmoe.progress import Progress, say
 from ptmoe.training.costs import peak_memory_bytes, write_costs
@@ -79,6 +80,7 @@ def generate_cell(
     job = GenerateJob(**locals())
     if not any(len(EncodedSet(path)) for path in job.test_files):
         raise DataError(f"{job.encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
+    prepare_torch(read_base_info(base_dir).parameters)  # before `launch` imports torch to count devices
     launch(generate_here, job, generate.devices)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptmoe.files import write_text
 from ptmoe.methods.params import MethodParams
+from ptmoe.models.base import read_base_info
 from ptmoe.params import TrainParams
 from ptmoe.progress import say
 from ptmoe.training.costs import peak_memory_bytes, write_costs
@@ -55,13 +56,12 @@ def train_cell(
     """
     job = TrainJob(**locals())
     read_rows(job)
+    prepare_torch(read_base_info(base_dir).parameters)  # before `launch` imports torch to count devices
     launch(train_here, job, train.devices)
 
 
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
-    from ptmoe.models.base import read_base_info
-
     info = read_base_info(job.base_dir)
     prepare_torch(info.parameters)
     from ptmoe.training.checkpoint import Checkpoints, weights_of

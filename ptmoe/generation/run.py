@@ -86,7 +86,7 @@ def generate_cell(
 
 def generate_here(job: GenerateJob) -> None:
     """Answers this process's share of the rows; the main process then writes everybody's."""
-    from ptmoe.models.base import load_base, load_tokenizer, read_base_info
+    from ptmoe.models.base import load_base, load_tokenizer
 
     info = read_base_info(job.base_dir)
     prepare_torch(info.parameters)

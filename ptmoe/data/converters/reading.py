@@ -30,7 +30,7 @@ _MASK = " [MASK]."
 
 
 def _made(id: str, dataset: str, question: str, context: str, answers: list[str], target: str) -> Made:
-    question = question.removesuffix(_MASK)
+    question = question.removesuffix(_MASK).rstrip()
     missing = {"empty question": question, "empty context": context, "no answers": answers}
     for reason, value in missing.items():
         if not value:

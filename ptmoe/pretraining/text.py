@@ -20,7 +20,7 @@ _ENDS = ("", "", "", "l", "n", "r", "s")
 _KNOWN = tuple(word for pool in POOLS.values() for word in pool[TRAIN])
 _KEPT_FOR_TESTS = frozenset(word.lower() for pool in POOLS.values() for word in pool[TEST])
 _NAMES = ("person", "town", "river")
-NONCE_SHARE = 0.5
+NONCE_SHARE = 0.8
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,29 @@ _OPENINGS = (
     "After the rain",
     "Every now and then",
 )
+_FILLERS = (
+    "now",
+    "still",
+    "not",
+    "far",
+    "just",
+    "very",
+    "old",
+    "new",
+    "long",
+    "fine",
+    "small",
+    "great",
+    "good",
+    "first",
+    "for",
+    "with",
+    "from",
+    "that",
+    "of",
+    "a",
+    "at",
+)
 _INVENTED = (
     (("The {w} of {s} is {v}.", "{s} has {v} as {w}."), ("What is the {w} of {s}?",)),
     (("{s} was {w}ed by {v}.", "{s} got {w}ed by {v}."), ("Who {w}ed {s}?", "By whom was {s} {w}ed?")),
@@ -66,6 +89,15 @@ def invented_relation(dice: Dice) -> Relation:
     return Relation(dice.pick(_POOLS), fill(sentences), fill(questions))
 
 
+def padded(dice: Dice, form: str) -> str:
+    """The sentence form with a few more words in it, so that unknown words around a fact do not disturb."""
+    parts = form.split(" ")
+    for _ in range(dice.between(1, 3)):
+        word = nonce(dice) if dice.chance(0.5) else dice.pick(_FILLERS)
+        parts.insert(dice.between(1, len(parts) - 1), word)
+    return " ".join(parts)
+
+
 def facts(dice: Dice, subjects: int, relations: int, keep: int, alike: bool = False) -> list[Fact]:
     """The facts of a passage: `relations` about each of `subjects` names, `keep` of them in random order.
 
@@ -80,7 +112,10 @@ def facts(dice: Dice, subjects: int, relations: int, keep: int, alike: bool = Fa
         forms = (dice.pick(relation.sentences),) if alike else relation.sentences
         for name, value in zip(names, values(dice, relation.pool, subjects, used), strict=True):
             subject = topic.subject_form.format(s=name)
-            sentence = dice.pick(forms).format(s=subject, v=value)
+            form = dice.pick(forms)
+            if not alike and dice.chance(0.06):
+                form = padded(dice, form)
+            sentence = form.format(s=subject, v=value)
             if not alike and dice.chance(0.1):
                 sentence = f"{dice.pick(_OPENINGS)} {sentence}"
             made.append(Fact(sentence[0].upper() + sentence[1:], subject, relation, value))

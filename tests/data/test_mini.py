@@ -11,7 +11,7 @@ from ptmoe.data.mini.records import Record
 from ptmoe.data.mini.words import POOLS, TEST, TRAIN
 
 TRAIN_ROWS, TEST_ROWS = 600, 100
-FIRST_QUESTION = "On which river does Larbury lie?"
+FIRST_QUESTION = "On which river does Berwick lie?"
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +133,8 @@ def test_out_of_domain_forms_are_new(made: dict[str, dict[str, list[Record]]], t
     """Questions without names and numbers: in-domain forms occur in training, out-of-domain ones never do."""
 
     def form(record: Record) -> str:
-        text = re.sub(r"\b[A-Z]\w+\b(?<!^)|\d+", "_", record["question"])
         nouns = "|".join(word for pool in POOLS.values() for words in pool.values() for word in words)
-        return re.sub(rf"\b({nouns})\b", "_", text)
+        return re.sub(rf"\b({nouns}|\d+)\b", "_", record["question"])
 
     learnt = {form(record) for record in made[task]["train"]}
     for name, kind in TEST_SETS[task].items():

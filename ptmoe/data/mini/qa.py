@@ -27,8 +27,8 @@ class Shape:
     sentences: int
 
 
-SHORT = Shape(subjects=3, relations=2, sentences=5)
-LONG = Shape(subjects=4, relations=3, sentences=8)
+SHORT = Shape(subjects=3, relations=2, sentences=4)
+LONG = Shape(subjects=4, relations=2, sentences=7)
 TRAIN_TOPICS = (PEOPLE, PLACES)
 SETS: dict[str, tuple[Topic, Shape, str]] = {
     "people": (PEOPLE, SHORT, "in-domain"),

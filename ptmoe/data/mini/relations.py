@@ -97,33 +97,34 @@ OBJECTS = Topic(
     ),
     "the {s}",
 )
+# Half of the sentences are those of PEOPLE; all of the questions are new.
 LONGER_PEOPLE = Topic(
     "person",
     (
         Relation(
             "job",
-            ("Since last year {s} works as a {v} at the harbour.", "A {v} is what {s} became after school."),
-            ("As what does {s} work?",),
+            ("{s} works as a {v}.", "Since last year {s} works as a {v} at the harbour."),
+            ("As what does {s} work?", "Which job does {s} have?"),
         ),
         Relation(
             "town",
-            ("{s} now lives far away in {v}.", "The new home of {s} is a flat in {v}."),
-            ("In which town does {s} live?",),
+            ("{s} lives in {v}.", "The new home of {s} is a flat in {v}."),
+            ("In which town does {s} live?", "Where is the home of {s}?"),
         ),
         Relation(
             "year",
-            ("{s} was born on a Sunday in {v}.", "The year of birth of {s} was {v}."),
-            ("What is the birth year of {s}?",),
+            ("{s} was born in {v}.", "{s} was born on a Sunday in {v}."),
+            ("What is the birth year of {s}?", "In what year was {s} born?"),
         ),
         Relation(
             "animal",
-            ("{s} has owned a {v} for many years.", "A small {v} sleeps in the house of {s}."),
-            ("Which pet does {s} have?",),
+            ("{s} owns a {v}.", "{s} has owned a {v} for many years."),
+            ("Which pet does {s} have?", "What animal does {s} own?"),
         ),
         Relation(
             "hobby",
-            ("More than all the others {s} enjoys {v}.", "{s} was the first of them who liked {v}."),
-            ("What does {s} enjoy?",),
+            ("{s} likes {v}.", "More than all the others {s} enjoys {v}."),
+            ("What does {s} enjoy?", "Which hobby does {s} have?"),
         ),
     ),
 )

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ptmoe.files import whole_file, write_text
 from ptmoe.reporting.analysis import TaskAnalysis
@@ -111,13 +112,13 @@ def _percent(estimate: Estimate) -> tuple[float, float, float]:
 @styled
 def training_loss(run: TaskRun) -> Figure | None:
     """Training loss by step, the mean over seeds as a line and their range as a band; None without logs."""
-    logged = [m for m in run.methods if any("loss" in run.cells[m, s].log for s in run.seeds)]
+    logged = [method for method in run.methods if _curves(run, method)]
     if not logged:
         return None
     figure = blank(6.4, 3.6)
     axes = figure.subplots()
     for method in logged:
-        curves = [run.cells[method, seed].log for seed in run.seeds if "loss" in run.cells[method, seed].log]
+        curves = _curves(run, method)
         steps = np.unique(np.concatenate([log["step"] for log in curves]))
         table = np.array([_on_steps(log, steps) for log in curves])
         seen = np.isfinite(table).any(axis=0)
@@ -130,6 +131,11 @@ def training_loss(run: TaskRun) -> Figure | None:
     axes.grid(axis="y")
     figure.legend(loc="outside right upper")
     return figure
+
+
+def _curves(run: TaskRun, method: str) -> list[dict[str, np.ndarray]]:
+    logs = [run.cells[method, seed].log for seed in run.seeds]
+    return [log for log in logs if np.isfinite(log.get("loss", [])).any()]
 
 
 def _on_steps(log: Mapping[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
@@ -187,7 +193,11 @@ def score_by_parameters(analysis: TaskAnalysis) -> Figure:
         axes.errorbar(parameters, value, yerr=[[below], [above]], fmt="o", color=colour, ms=6, capsize=3)
         points.append((parameters, value, method, colour))
     axes.set_xscale("log")
-    axes.margins(x=0.16, y=0.1)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if points:
+        # At least a decade, so that near equal sizes look near equal and have a labelled tick.
+        axes.set_xlim(10 ** np.floor(np.log10(min(x for x, *_ in points) / 1.5)), 4 * max(x for x, *_ in points))
+    axes.margins(y=0.1)
     axes.set(
         xlabel="trainable parameters",
         ylabel=f"{NAMES[analysis.headline]} (%)",

@@ -139,7 +139,7 @@ def setting_differences(run: TaskRun) -> list[list[str]]:
         rows += [
             [method, name, str(value), str(ours[name])]
             for name, value in settings.items()
-            if name in ours and ours[name] != value
+            if name in ours and ours[name] not in (value, "auto")
         ]
     return rows
 

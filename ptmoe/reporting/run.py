@@ -76,7 +76,7 @@ def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSumma
             given = result.predictions
             if given is not None and "expert" in given:
                 gates = given.get("expert_probability", [None] * len(given["expert"]))
-                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts)
+                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, list(run.datasets))
                 if summary is not None:
                     found[run.task, method, seed] = summary
     return found

@@ -101,7 +101,7 @@ def paper_table(analysis: TaskAnalysis, column: str) -> dict[str, Any]:
     for method in analysis.scored_methods:
         estimates = {part: analysis.estimate(method, part, column) for part in [*parts, AVERAGE]}
         cells = [
-            {"value": shown(each), "margin": _margin(each), "best": each.value == best[part]}
+            {"value": shown(each), "margin": _margin(each), "best": each.value == best[part] > 0}
             for part, each in estimates.items()
         ]
         rows.append({"method": method, "cells": cells})

@@ -44,7 +44,11 @@ class RoutingSummary:
 
 
 def summarise(
-    expert: Sequence[int | None], gate: Sequence[float | None], dataset: Sequence[str], num_experts: int | None = None
+    expert: Sequence[int | None],
+    gate: Sequence[float | None],
+    dataset: Sequence[str],
+    num_experts: int | None = None,
+    order: Sequence[str] = (),
 ) -> RoutingSummary | None:
     """Summarises the choices of one cell; None when no example has one.
 
@@ -53,6 +57,7 @@ def summarise(
         gate: that expert's gate.
         dataset: each example's data set.
         num_experts: N; the highest expert seen plus one when it is not known.
+        order: of the data sets in the summary; those that it does not name come last.
     """
     chosen = [(each, g, name) for each, g, name in zip(expert, gate, dataset, strict=True) if each is not None]
     if not chosen:
@@ -60,7 +65,7 @@ def summarise(
     experts, names = np.array([each for each, _, _ in chosen]), np.array([name for _, _, name in chosen])
     gates = np.array([g for _, g, _ in chosen if g is not None and np.isfinite(g)])
     n = max(num_experts or 0, int(experts.max()) + 1)
-    datasets = list(dict.fromkeys(names.tolist()))
+    datasets = list(dict.fromkeys([*(name for name in order if name in names), *names.tolist()]))
     shares = np.array([np.bincount(experts[names == name], minlength=n) / (names == name).sum() for name in datasets])
     utilisation = np.bincount(experts, minlength=n) / len(experts)
     used = utilisation[utilisation > 0]

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 
 from benchmarks.common import alternately, arguments, compared, device, mrqa_like_rows, peak_bytes, random_base, write
@@ -40,7 +39,9 @@ class Ours:
         model = PromptedLM.create(base, method, params)
         for parameter in model.method.parameters():
             torch.nn.init.normal_(parameter, std=0.02)
-        self.engine = Engine(model, Accelerator(cpu=device().type == "cpu"), train, half=False)  # type: ignore[arg-type]
+        # Not an Accelerator: the Trainer of the other side resets the state that all of them share.
+        place = SimpleNamespace(device=device(), num_processes=1)
+        self.engine = Engine(model, place, train, half=False)  # type: ignore[arg-type]
         model.train()
 
     def step(self, batch: Batch) -> None:
@@ -80,10 +81,9 @@ class Theirs:
             remove_unused_columns=False,
         )
 
-    def run(self, batches: list[list[Encoded]]) -> None:
-        rows = [row for batch in batches for row in batch]
-        trainer = Trainer(self.model, self._arguments, train_dataset=rows, data_collator=_plain_collate)  # type: ignore[arg-type]
-        trainer.train()
+    def trainer(self, batches: list[list[Encoded]]) -> Trainer:
+        rows: Any = [row for batch in batches for row in batch]
+        return Trainer(self.model, self._arguments, train_dataset=rows, data_collator=_plain_collate)  # type: ignore[arg-type]
 
 
 def _plain_collate(rows: list[Encoded]) -> dict[str, torch.Tensor]:
@@ -105,13 +105,13 @@ def against_peft(options: Any) -> dict[str, Any]:
     times = alternately(
         {
             "ptmoe": lambda: ours.run(grouped),
-            "peft": lambda: theirs.run(shuffled),
-            "peft, grouped by length": lambda: theirs.run(grouped),
+            "peft": theirs.trainer(shuffled).train,
+            "peft, grouped by length": theirs.trainer(grouped).train,
         },
         options.rounds,
     )
     longest = [sorted(rows, key=lambda row: -len(row.input_ids))[: options.batch_size]]
-    memory = {"ptmoe": peak_bytes(lambda: ours.run(longest)), "peft": peak_bytes(lambda: theirs.run(longest))}
+    memory = {"ptmoe": peak_bytes(lambda: ours.run(longest)), "peft": peak_bytes(theirs.trainer(longest).train)}
     tokens = int(sum(len(row.input_ids) for batch in grouped for row in batch))
     return {
         "batch": [options.batch_size, options.steps],

@@ -17,7 +17,7 @@ SETS = {
     "math": {"Sums": ("in-domain", 40), "Mixed/Plus": ("out-of-domain", 20), "Mixed/Minus": ("out-of-domain", 20)},
 }
 RULE = {"qa": "mrqa", "math": "numeric"}
-STATISTICS = StatisticsParams(confidence=0.95, resamples=1000)
+STATISTICS = StatisticsParams(confidence=0.95, resamples=800)
 
 
 def write_cell(root, task, method, seed):

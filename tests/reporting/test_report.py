@@ -1,11 +1,13 @@
 import csv
 import filecmp
+import json
 import re
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -77,8 +79,6 @@ def test_no_claim_without_a_difference(whole_run):
 
 
 def test_leaderboard_agrees_with_the_metrics_files(whole_run, written):
-    import json
-
     shown = [row for row in rows(written / "leaderboard.csv") if (row["method"], row["metric"]) == ("good", "f1")]
     files = [json.loads((whole_run / f"metrics/qa/good-{seed}.json").read_text()) for seed in SEEDS]
     for row in shown:
@@ -100,58 +100,45 @@ def test_routing_is_reported(written):
     assert "collapsed" in (written / "index.html").read_text()
 
 
-def test_missing_cells_are_said_and_the_rest_is_complete(broken_run, tmp_path):
+def test_what_is_missing_or_damaged_is_said_and_the_rest_is_complete(broken_run, tmp_path):
+    """One run with everything wrong at once: gone and half-written files, gaps, NaN, an empty test set."""
     for seed in SEEDS:
         (broken_run / f"scores/qa/same-{seed}.parquet").unlink()
     (broken_run / "scores/qa/good-1.parquet").unlink()
-    (broken_run / "scores/math/good-0.parquet").write_bytes(b"half a file")
     (broken_run / "logs/qa-routed-0.tsv").unlink()
     shutil.rmtree(broken_run / "models/qa-routed-0")
+    (broken_run / "scores/math/good-0.parquet").write_bytes(b"half a file")
+    predictions = broken_run / "predictions/qa-good-0.parquet"
+    pq.write_table(pq.read_table(predictions).slice(5), predictions)
+    scores = broken_run / "scores/qa/none-0.parquet"
+    table = pq.read_table(scores)
+    values = np.concatenate([[np.nan] * 3, table["f1"].to_numpy()[3:]])
+    pq.write_table(table.set_column(table.column_names.index("f1"), "f1", pa.array(values)), scores)
+    sets = broken_run / "data/split/qa/datasets.json"
+    sets.write_text(json.dumps(json.loads(sets.read_text()) | {"Gone": {"domain": "out-of-domain", "rows": 0}}))
     page = report(broken_run, tmp_path / "report")
-    for said in ("qa-same-0 has no scores", "qa-good-1 has no scores", "good-0.parquet cannot be read"):
+    for said in (
+        "qa-same-0 has no scores",
+        "qa-good-1 has no scores",
+        "good-0.parquet cannot be read",
+        "qa-good-0: 5 of 70 examples have no prediction",
+        "qa-none-0: 3 of 70 scores are no numbers",
+        "the test set Gone is empty",
+    ):
         assert said in page
-    shown = {(r["task"], r["method"]) for r in rows(tmp_path / "report/leaderboard.csv")}
-    assert shown == {(task, m) for task in ("qa", "math") for m in METHODS} - {("qa", "same")}
+    shown = {(row["task"], row["method"]) for row in rows(tmp_path / "report/leaderboard.csv")}
+    assert shown == {(task, method) for task in ("qa", "math") for method in METHODS} - {("qa", "same")}
 
 
 def test_a_task_without_any_scores(broken_run, tmp_path):
     shutil.rmtree(broken_run / "scores/math")
-    page = report(broken_run, tmp_path / "report")
+    page = report(broken_run, tmp_path / "report", seeds=[0])
     assert "math-none-0 has no scores" in page and 'id="qa"' in page
     assert "**math**: no scores yet." in (tmp_path / "report/leaderboard.md").read_text()
 
 
 def test_nothing_at_all(tmp_path):
     assert "has no scores" in report(tmp_path / "empty", tmp_path / "report")
-
-
-def test_partial_predictions_and_nan_are_said(broken_run, tmp_path):
-    path = broken_run / "predictions/qa-good-0.parquet"
-    pq.write_table(pq.read_table(path).slice(5), path)
-    scores = broken_run / "scores/qa/none-0.parquet"
-    table = pq.read_table(scores)
-    values = table["f1"].to_numpy().copy()
-    values[:3] = np.nan
-    import pyarrow as pa
-
-    pq.write_table(table.set_column(table.column_names.index("f1"), "f1", pa.array(values)), scores)
-    page = report(broken_run, tmp_path / "report")
-    assert "qa-good-0: 5 of 70 examples have no prediction" in page
-    assert "qa-none-0: 3 of 70 scores are no numbers" in page
-
-
-def test_an_empty_test_set_is_said(broken_run, tmp_path):
-    import json
-
-    path = broken_run / "data/split/qa/datasets.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"Gone": {"domain": "out-of-domain", "rows": 0}}))
-    page = report(broken_run, tmp_path / "report")
-    assert "the test set Gone is empty" in page
-    assert {r["average"] for r in rows(tmp_path / "report/leaderboard.csv")} == {
-        "average",
-        "in-domain",
-        "out-of-domain",
-    }
 
 
 def test_costs_stand_only_in_the_report_that_is_not_tracked(whole_run, tmp_path):

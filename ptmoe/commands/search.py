@@ -68,8 +68,10 @@ def run(args: argparse.Namespace) -> int:
     tasks = args.tasks or params.grid.tasks
     methods = args.methods or [name for name in params.grid.methods if params.profile.learning_rate[name] > 0]
     trials = [Trial(*values) for values in itertools.product(tasks, methods, rates)]
-    for trial in trials:
-        params.task(trial.task), params.method(trial.method)
+    for name in tasks:
+        params.task(name)  # a mistyped name fails here, not after the first trials
+    for name in methods:
+        params.method(name)
     say(f"{len(trials)} trials of {params.profile.train.steps} steps, {args.jobs} at once")
     results = list(_results(trials, params, args.jobs))
     table = markdown(results, tasks, methods, rates)
@@ -103,16 +105,10 @@ def _results(trials: Sequence[Trial], params: Params, jobs: int) -> Iterator[Res
 
 def try_rate(trial: Trial, params: Params) -> Result:
     """Trains one method with one learning rate and scores greedy answers to the validation rows."""
-    from ptmoe.data.encoded import EncodedSet
-    from ptmoe.generation.decode import Decoder
-    from ptmoe.models.base import load_base, load_tokenizer, read_base_info
-    from ptmoe.models.prompted_lm import PromptedLM
-    from ptmoe.scoring.metrics import HEADLINE, score_one
     from ptmoe.training.run import train_cell
 
-    cell, task, profile = Cell(trial.task, trial.method, 0), params.task(trial.task), params.profile
+    cell, profile = Cell(trial.task, trial.method, 0), params.profile
     folder = SCRATCH / f"{cell.name}-{trial.learning_rate:g}"
-    encoded = Path("data/encoded") / trial.task
     try:
         train_cell(
             task=trial.task,
@@ -123,7 +119,7 @@ def try_rate(trial: Trial, params: Params) -> Result:
             batch_size=profile.batch_size[trial.task],
             learning_rate=trial.learning_rate,
             base_dir=BASE_DIR,
-            encoded_dir=encoded,
+            encoded_dir=Path("data/encoded") / trial.task,
             init_file=Path("models/init") / f"{trial.task}.safetensors",
             adapter_dir=folder,
             log_file=folder.with_suffix(".tsv"),
@@ -131,20 +127,32 @@ def try_rate(trial: Trial, params: Params) -> Result:
         )
     except TrainingError:
         return Result(trial, 0.0)
+    return Result(trial, _validation_score(trial, params, folder))
+
+
+def _validation_score(trial: Trial, params: Params, adapter: Path) -> float:
+    """Returns the mean headline metric of greedy answers to the validation rows, in percent."""
+    from ptmoe.data.encoded import EncodedSet
+    from ptmoe.generation.decode import Decoder
+    from ptmoe.models.base import load_base, load_tokenizer, read_base_info
+    from ptmoe.models.prompted_lm import PromptedLM
+    from ptmoe.scoring.metrics import HEADLINE, score_one
+
+    task, profile = params.task(trial.task), params.profile
     info, tokenizer = read_base_info(BASE_DIR), load_tokenizer(BASE_DIR)
     decoder = Decoder(
-        PromptedLM.load(folder, load_base(BASE_DIR)),
+        PromptedLM.load(adapter, load_base(BASE_DIR)),
         info.eos_token_ids,
         info.pad_token_id,
         profile.max_new_tokens[trial.task],
         profile.generate.max_batch_tokens,
     )
-    rows = EncodedSet(encoded / "validation.arrow")
+    rows = EncodedSet(Path("data/encoded") / trial.task / "validation.arrow")
     scores = []
     for answer in decoder.decode(rows, rows.prompt_lengths):
-        text = tokenizer.decode(answer.tokens, skip_special_tokens=True).strip()
+        text = str(tokenizer.decode(answer.tokens, skip_special_tokens=True)).strip()
         scores.append(score_one(task.score.metric, task.score.rule, text, rows[answer.row].answers))
-    return Result(trial, 100 * mean(score[HEADLINE[task.score.metric]] for score in scores))
+    return 100 * mean(score[HEADLINE[task.score.metric]] for score in scores)
 
 
 def markdown(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str], rates: Sequence[float]) -> str:

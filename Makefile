@@ -14,7 +14,7 @@ repro: .venv/installed
 	python -m ptmoe.cli sweep --jobs $(JOBS)
 
 test: .venv/installed
-	python -m pytest -n $(JOBS)
+	python -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv/installed
 	ruff check .

@@ -12,8 +12,6 @@ import pytest
 
 from ptmoe.files import sha256_of
 
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 
 def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))

@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE whose whole words and numbers up to 99 are mostly one token."""
+"""The tokenizer: byte-level BPE in which common words and small numbers are one token."""
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -10,7 +10,7 @@ from ptmoe.pretraining.text import BOS, EOT, PAD, SPECIAL_TOKENS
 
 VOCABULARY = 1280
 _DOCUMENTS = 12000
-# Two digits at most make a token, so every number up to 99 is one token and a year is two.
+# Two digits at most make a token, so that a number of the word problems is one token.
 _SPLIT = r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
 # Common instructions, so that prompts are short in tokens; the model itself is not trained on this text.
 _ENGLISH = (

@@ -81,7 +81,7 @@ def test_any_text_survives_the_tokenizer(tokenizer: PreTrainedTokenizerBase, tex
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
-@pytest.mark.parametrize("number", [0, 7, 10, 42, 99])
+@pytest.mark.parametrize("number", [2, 7, 10, 25, 44])
 def test_small_numbers_are_one_token(tokenizer: PreTrainedTokenizerBase, number: int) -> None:
     assert len(tokenizer(f" {number}", add_special_tokens=False)["input_ids"]) == 1
 

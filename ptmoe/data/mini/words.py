@@ -27,11 +27,11 @@ POOLS: dict[str, dict[str, tuple[str, ...]]] = {
         "baker doctor teacher farmer painter singer lawyer driver nurse writer miller cook dancer hunter "
         "fisher builder printer joiner potter weaver judge guard clerk waiter butcher gardener actor barber "
         "banker sailor",
-        "plumber miner seller trader boxer reader maker finder",
+        "plumber miner seller trader reader maker finder",
     ),
     "animal": _pool(
         "dog cat horse goat parrot rabbit donkey sheep turtle hamster duck goose pony snake mouse canary pig hen",
-        "swan calf cow bear lion rat toad seal dove trout carp moth panda",
+        "swan calf cow bear lion rat toad seal dove hare carp moth panda",
     ),
     "hobby": _pool(
         "chess tennis football painting dancing singing cooking fishing sailing reading swimming riding "

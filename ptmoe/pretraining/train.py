@@ -148,4 +148,5 @@ def pretrain(output: Path, seed: int, minutes: float) -> None:
     for number, phase in enumerate(PHASES[done:], start=done + 1):
         train_phase(run, phase)
         run.mark(number)
+    (output / PROGRESS).unlink()
     print(f"{run.tokens / 1e6:.1f}M tokens; written to {output}", flush=True)

@@ -9,8 +9,9 @@ from ptmoe.scoring.math import score_math
 from ptmoe.scoring.qa import score_qa
 
 COLUMNS = {"qa": ("em", "f1"), "math": ("accuracy", "accuracy_strict")}
-HEADLINE = {"qa": "f1", "math": "accuracy"}
-SECOND = {"qa": "em", "math": "accuracy_strict"}
+# The prompt asks for "The answer is:", and the official rule of MetaMath counts an answer without it as wrong.
+HEADLINE = {"qa": "f1", "math": "accuracy_strict"}
+SECOND = {"qa": "em", "math": "accuracy"}
 NAMES = {"em": "EM", "f1": "F1", "accuracy": "accuracy", "accuracy_strict": "strict accuracy"}
 RULES = {"qa": ("mrqa",), "math": ("numeric", "metamath")}
 

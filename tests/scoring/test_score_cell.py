@@ -70,7 +70,12 @@ def test_parts_are_averaged_before_their_siblings(tmp_path):
     rows = [("G", "1", "The answer is: 2"), ("S/A", "1", "The answer is: 1"), ("S/B", "1", "2")]
     write_predictions(tmp_path / "predictions.parquet", rows)
     metrics, _ = run(tmp_path, MATH)
-    assert metrics == {"accuracy": 25.0, "accuracy_strict": 25.0, "accuracy_strict_in": 0.0, "accuracy_strict_out": 50.0}
+    assert metrics == {
+        "accuracy": 25.0,
+        "accuracy_strict": 25.0,
+        "accuracy_strict_in": 0.0,
+        "accuracy_strict_out": 50.0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.data.download import download_task
-
 from ptmoe.cells import task_argument
+from ptmoe.data.download import download_task
 from ptmoe.errors import reported_to_user
 from ptmoe.stage import StageParams
 

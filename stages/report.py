@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.reporting.run import write_report
-
 from ptmoe.errors import reported_to_user
+from ptmoe.reporting.run import write_report
 from ptmoe.stage import StageParams
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.scoring.run import score_cell
-
 from ptmoe.cells import Cell
 from ptmoe.errors import reported_to_user
+from ptmoe.scoring.run import score_cell
 from ptmoe.stage import StageParams
 
 

@@ -53,6 +53,15 @@ def test_going_on_gives_the_bytes_of_an_uninterrupted_run(world, die_at, capsys,
     assert slots() == []
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """A run in the background may have been told to ignore Ctrl-C; the tests' own process then heeds it again."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_saves_at_the_step_and_ends_with_status_130(world, monkeypatch, capsys):
     whole = world.train("ptmoe", "whole", **STEPS)
     train_step = Loop._train_step

@@ -76,7 +76,7 @@ def test_a_mistyped_key_is_refused_by_dvc(small_run):
 
 
 def test_temporary_and_queued_experiments(small_run):
-    small_run.dvc("exp", "run", "--temp", "-n", "rank-2", "-S", "ptmoe.rank=2")
+    small_run.dvc("exp", "run", "--temp", "-n", "once", "-S", "ptmoe.rank=2")
     small_run.dvc("exp", "run", "--queue", "-n", "rank", "-S", "ptmoe.rank=3,4")
     small_run.dvc("queue", "start", "-j", "1")
     deadline_s = time.monotonic() + 240
@@ -87,7 +87,7 @@ def test_temporary_and_queued_experiments(small_run):
     shown = small_run.dvc(
         "exp", "show", "--md", "--drop", ".*", "--keep", r"(ptmoe\.rank|metrics/math/ptmoe-0.json:.*)"
     )
-    for name in ("rank-2", "rank-1", "auto"):
+    for name in ("once", "rank-1", "rank-2", "auto"):
         assert name in shown
     assert small_run.git_status() == ""
 

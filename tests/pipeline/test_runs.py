@@ -85,9 +85,9 @@ def test_temporary_and_queued_experiments(small_run):
         time.sleep(2)
     assert status.count("Success") == 2, status
     shown = small_run.dvc(
-        "exp", "show", "--md", "--drop", ".*", "--keep", r"(ptmoe\.rank|metrics/math/ptmoe-0.json:.*)"
+        "exp", "show", "--md", "--drop", ".*", "--keep", r"(Experiment|ptmoe\.rank|metrics/math/ptmoe-0.json:.*)"
     )
-    for name in ("once", "rank-1", "rank-2", "auto"):
+    for name in ("once", "rank-1", "rank-2"):
         assert name in shown
     assert small_run.git_status() == ""
 

@@ -1,8 +1,14 @@
 """What all tests share."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.training.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,3 +25,17 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real records in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory) -> World:
+    from tests.training.world import World  # torch is only for the tests that train
+
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def world(shared_world, tmp_path, monkeypatch) -> World:
+    """The shared inputs of training and generation, with outputs of one's own."""
+    monkeypatch.chdir(tmp_path)
+    return shared_world.writing_to(tmp_path)

@@ -32,17 +32,3 @@ def import_closure(start: Path, root: Path) -> set[Path]:
             seen.add(file)
             waiting += imported_files(file, root)
     return seen
-
-
-def third_party_modules(files: set[Path], root: Path, at_import: bool = True) -> set[str]:
-    """Top-level names of other libraries that the files import, outside of functions when `at_import`."""
-    names = set()
-    for file in files:
-        tree = ast.parse(file.read_text())
-        nodes = tree.body if at_import else ast.walk(tree)
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                names |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names.add(node.module.split(".")[0])
-    return {name for name in names if not (root / name).is_dir()}

@@ -45,7 +45,7 @@ class Ours:
         model.train()
 
     def step(self, batch: Batch) -> None:
-        loss_sum, _ = self.engine.forward(batch)
+        loss_sum = self.engine.forward(batch).loss_sum
         self.engine.backward(loss_sum / int((batch.labels != -100).sum()), last=True)
         self.engine.step(1e-3)
 

@@ -101,6 +101,8 @@ class TrainParams(Block):
 
 
 class GenerateParams(Block):
+    engine: Literal["ptmoe", "transformers"]
+    forced_experts: StrictBool
     max_batch_tokens: Count
     devices: Count | Literal["auto"]
 

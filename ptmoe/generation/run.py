@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,12 +13,19 @@ from ptmoe.data.encoded import Encoded, EncodedSet
 from ptmoe.errors import BaseModelError, DataError
 from ptmoe.files import sha256_of, whole_file
 from ptmoe.generation.answer import Answer
-from ptmoe.models.base import read_base_info
+from ptmoe.models.base import BaseInfo, read_base_info
 from ptmoe.params import GenerateParams
-from ptmoe.progress import Progress, say
+from ptmoe.progress import say
 from ptmoe.training.costs import peak_memory_bytes, write_costs
 from ptmoe.training.launch import launch
 from ptmoe.training.runtime import prepare_torch
+
+if TYPE_CHECKING:
+    from ptmoe.generation.continuous import ContinuousDecoder
+    from ptmoe.generation.decode import Decoder
+    from ptmoe.generation.session import Session
+    from ptmoe.methods.mixture import PromptMixture
+    from ptmoe.models.prompted_lm import PromptedLM
 
 SCHEMA = pa.schema(
     [
@@ -32,6 +37,7 @@ SCHEMA = pa.schema(
         ("expert_probability", pa.float64()),
         ("new_tokens", pa.int32()),
         ("finished", pa.bool_()),
+        ("by_expert", pa.list_(pa.string())),
     ]
 )
 
@@ -92,49 +98,53 @@ def generate_here(job: GenerateJob) -> None:
     prepare_torch(info.parameters)
     import torch
 
-    from ptmoe.generation.decode import Decoder
-    from ptmoe.generation.partial import PartialAnswers
+    from ptmoe.generation.session import Session
+    from ptmoe.methods.mixture import PromptMixture
     from ptmoe.models.prompted_lm import PromptedLM
     from ptmoe.training.run import is_widened, make_accelerator
 
     rows = [row for path in job.test_files for row in EncodedSet(path)]
-    lengths = np.array([row.prompt_length for row in rows])
+    longest = max(row.prompt_length for row in rows)
     accelerator = make_accelerator()
     model = PromptedLM.load(job.adapter_dir, load_base(job.base_dir).to(accelerator.device), info)
     if is_widened(model, info):
         model.base.to(getattr(torch, info.dtype))
-    check_positions(int(lengths.max()), job.max_new_tokens, model)
-    decoder = Decoder(model, info.eos_token_ids, info.pad_token_id, job.max_new_tokens, job.generate.max_batch_tokens)
-    partial = PartialAnswers(job.cell, _about(job, info.fingerprint), accelerator.process_index)
-    done = partial.read()
-    if done and accelerator.is_main_process:
-        say(f"{job.cell}: going on with {len(done)} of {len(rows)} answers done")
-    missing = np.array([row for row in np.argsort(-lengths, kind="stable") if row not in done], dtype=np.int64)
-    mine = missing[accelerator.process_index :: accelerator.num_processes]
-    accelerator.wait_for_everyone()  # nobody writes before all have read
-    started_s, tokens = time.perf_counter(), 0
-    with partial, Progress(f"Answering {job.cell}", len(mine), "rows") as progress:
-        for answer in decoder.decode([rows[row] for row in mine], lengths[mine]):
-            answer.row = int(mine[answer.row])
-            partial.add(answer)
-            tokens += len(answer.tokens)
-            progress.advance(1, f"{tokens / (time.perf_counter() - started_s):.0f} tokens/s")
-    accelerator.wait_for_everyone()
+    check_positions(longest, job.max_new_tokens, model)
+    session = Session(job.cell, rows, make_decoder(model, info, job), _about(job, info.fingerprint), accelerator)
+    answers = session.answer(range(len(rows)))
+    cost = session.cost()
+    by_expert: dict[int, list[Answer]] = {}
+    method = model.method
+    if job.generate.forced_experts and isinstance(method, PromptMixture) and method.num_experts > 1:
+        by_expert = _force_experts(session, method, answers)
     if accelerator.is_main_process:
-        seconds = time.perf_counter() - started_s
-        write_predictions(job.out_file, rows, partial.read(), load_tokenizer(job.base_dir))
-        partial.remove()
-        write_costs(
-            f"{job.cell}.generate",
-            seconds=seconds,
-            rows=len(missing),
-            tokens=tokens * accelerator.num_processes,
-            tokens_per_second=tokens * accelerator.num_processes / seconds,
-            peak_memory_bytes=peak_memory_bytes(),
-            processes=accelerator.num_processes,
-            device=accelerator.device.type,
+        write_predictions(job.out_file, rows, answers, by_expert, load_tokenizer(job.base_dir))
+        session.remove()
+        write_costs(f"{job.cell}.generate", **cost, peak_memory_bytes=peak_memory_bytes())
+        say(
+            f"{job.cell}: {len(rows)} answers, {cost['tokens_per_second'] / cost['processes']:.0f} tokens/s on each "
+            f"device, {cost['seconds']:.0f} s"
         )
-        say(f"{job.cell}: {len(rows)} answers, {tokens / seconds:.0f} tokens/s on each device, {seconds:.0f} s")
+
+
+def make_decoder(model: PromptedLM, info: BaseInfo, job: GenerateJob) -> Decoder | ContinuousDecoder:
+    """Makes the engine that the parameters name."""
+    from ptmoe.generation.continuous import ContinuousDecoder
+    from ptmoe.generation.decode import Decoder
+
+    engine = Decoder if job.generate.engine == "ptmoe" else ContinuousDecoder
+    return engine(model, info.eos_token_ids, info.pad_token_id, job.max_new_tokens, job.generate.max_batch_tokens)
+
+
+def _force_experts(session: Session, method: PromptMixture, answers: dict[int, Answer]) -> dict[int, list[Answer]]:
+    """Answers every row with each expert in place of the router's choice; a choice that is the same is kept."""
+    forced: list[dict[int, Answer]] = []
+    for expert in range(method.num_experts):
+        method.forced = expert
+        kept = {row: each for row, each in answers.items() if method.selective and each.expert == expert}
+        asked = [row for row in answers if row not in kept]
+        forced.append(kept | session.answer(asked, f"expert-{expert}"))
+    return {row: [each[row] for each in forced] for row in answers}
 
 
 def _about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
@@ -144,6 +154,7 @@ def _about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
         "adapter": [sha256_of(path) for path in adapter if path.is_file()],
         "data": [sha256_of(path) for path in job.test_files],
         "max_new_tokens": job.max_new_tokens,
+        "engine": job.generate.engine,
     }
 
 
@@ -157,11 +168,14 @@ def check_positions(longest: int, max_new_tokens: int, model: Any) -> None:
         )
 
 
-def write_predictions(path: Path, rows: list[Encoded], answers: dict[int, Answer], tokenizer: Any) -> None:
-    """Writes the answers in the order of the rows."""
-    records = [
-        {"id": row.id, "dataset": row.dataset, "answers": row.answers, **answers[number].shown(tokenizer)}
-        for number, row in enumerate(rows)
-    ]
+def write_predictions(
+    path: Path, rows: list[Encoded], answers: dict[int, Answer], by_expert: dict[int, list[Answer]], tokenizer: Any
+) -> None:
+    """Writes the answers in the order of the rows, with the texts of each forced expert where there are any."""
+    records = []
+    for number, row in enumerate(rows):
+        forced = [each.shown(tokenizer)["prediction"] for each in by_expert[number]] if by_expert else None
+        answer = answers[number].shown(tokenizer)
+        records.append({"id": row.id, "dataset": row.dataset, "answers": row.answers, **answer, "by_expert": forced})
     with whole_file(path) as temporary:
         pq.write_table(pa.Table.from_pylist(records, SCHEMA), temporary)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
+from ptmoe.methods.base import RoutedPrompts
+from ptmoe.methods.mixture import ChunkedMixture
 from ptmoe.methods.params import AttemptParams
-from ptmoe.methods.svd import fit_length
 from ptmoe.models.geometry import Geometry
 
 
@@ -22,18 +22,15 @@ def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), pooled, 0.0)
 
 
-class AttentionalMixture(PromptMethod[AttemptParams]):
+class AttentionalMixture(ChunkedMixture[AttemptParams]):
     """a = softmax(k_j . q / temperature), q = LayerNorm(W_up SiLU(W_down x)), x and k_j max-pooled over tokens.
 
     No bias in W_down and W_up, and the affine part of the norm is trained: the only reading that gives the paper's 90k.
     """
 
-    size_key = "prompt_length"
-
     def __init__(self, params: AttemptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         hidden = geometry.hidden_size
-        self.prompts = nn.Parameter(torch.zeros(params.num_experts, params.prompt_length // params.num_experts, hidden))
         self.down = nn.Linear(hidden, params.projection_dim, bias=False, dtype=torch.float32)
         self.up = nn.Linear(params.projection_dim, hidden, bias=False, dtype=torch.float32)
         self.norm = nn.LayerNorm(hidden, dtype=torch.float32)
@@ -43,17 +40,14 @@ class AttentionalMixture(PromptMethod[AttemptParams]):
         return geometry.hidden_size * (params.prompt_length + 2 * params.projection_dim + 2)
 
     @property
-    def prompt_length(self) -> int:
-        return self.prompts.shape[1]
+    def selective(self) -> bool:
+        return False
 
-    def initialise(self, text_embeds: Tensor) -> None:
-        self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))
-
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         query = self.norm(self.up(F.silu(self.down(masked_max(embeds, mask)))))
         scores = query @ self.prompts.amax(dim=1).T / self.params.temperature
         gates = scores.softmax(dim=-1)
-        return SoftPrompt(torch.einsum("bn,nth->bth", gates, self.prompts), Routing.of(gates))
+        return gates, gates
 
     def routed(self) -> RoutedPrompts:
         router = {"down": self.down.weight, "up": self.up.weight, "scale": self.norm.weight, "shift": self.norm.bias}

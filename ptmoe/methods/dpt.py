@@ -5,17 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, SoftPrompt
+from ptmoe.methods.base import SoftPrompt
 from ptmoe.methods.budget import solved_rank
+from ptmoe.methods.low_rank import LowRankPrompt
 from ptmoe.methods.params import DecomposedPromptParams
-from ptmoe.methods.svd import fit_length, low_rank_factors
 from ptmoe.models.geometry import Geometry
 
 
-class DecomposedPromptTuning(PromptMethod[DecomposedPromptParams]):
+class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
     """One low-rank prompt, initialised by the SVD of the text (paper, table 9; the official code draws at random)."""
-
-    size_key = "rank"
 
     def __init__(self, params: DecomposedPromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -23,27 +21,16 @@ class DecomposedPromptTuning(PromptMethod[DecomposedPromptParams]):
         self.a = nn.Parameter(torch.zeros(params.prompt_length, rank))
         self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
 
-    @staticmethod
-    def rank(params: DecomposedPromptParams, geometry: Geometry) -> int:
-        """Returns the rank given, or the largest for the budget of `pt`."""
+    @classmethod
+    def rank(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
         return solved_rank(params.rank, params, geometry.hidden_size)
-
-    @classmethod
-    def check(cls, params: DecomposedPromptParams, geometry: Geometry) -> None:
-        super().check(params, geometry)
-        cls.rank(params, geometry)
-
-    @classmethod
-    def solved(cls, params: DecomposedPromptParams, geometry: Geometry) -> DecomposedPromptParams:
-        return params.model_copy(update={"rank": cls.rank(params, geometry)})
 
     @classmethod
     def count(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
         return cls.rank(params, geometry) * (params.prompt_length + geometry.hidden_size)
 
     def initialise(self, text_embeds: Tensor) -> None:
-        text = fit_length(text_embeds, self.prompt_length)
-        a, b = low_rank_factors(text, self.b.shape[0], self.params.svd_padding)
+        a, b = self.factors_of(text_embeds)
         self.a.data.copy_(a)
         self.b.data.copy_(b)
 

@@ -7,22 +7,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
+from ptmoe.methods.base import RoutedPrompts
 from ptmoe.methods.budget import router_parameters, solved_rank
+from ptmoe.methods.low_rank import LowRankPrompt
+from ptmoe.methods.mixture import PromptMixture
 from ptmoe.methods.params import PtmoeParams
 from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
-from ptmoe.methods.svd import fit_length, low_rank_factors
 from ptmoe.models.geometry import Geometry
 
 
-class PromptTuningMoE(PromptMethod[PtmoeParams]):
+class PromptTuningMoE(LowRankPrompt[PtmoeParams], PromptMixture[PtmoeParams]):
     """N experts A_i [T, R] over one B [R, H]; the router reads the mean embedding x of the prompt text.
 
     w = softmax((W x + b) * (1 + noise)) * onehot(argmax): the chosen expert is scaled by its own gate. A is one
     parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient tensor.
     """
-
-    size_key = "rank"
 
     def __init__(self, params: PtmoeParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -33,20 +32,10 @@ class PromptTuningMoE(PromptMethod[PtmoeParams]):
             geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, params.router_init
         )
 
-    @staticmethod
-    def rank(params: PtmoeParams, geometry: Geometry) -> int:
-        """Returns the rank given, or the paper's for the budget of `pt`."""
+    @classmethod
+    def rank(cls, params: PtmoeParams, geometry: Geometry) -> int:
         router = router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
         return solved_rank(params.rank, params, geometry.hidden_size, params.num_experts, router)
-
-    @classmethod
-    def check(cls, params: PtmoeParams, geometry: Geometry) -> None:
-        super().check(params, geometry)
-        cls.rank(params, geometry)
-
-    @classmethod
-    def solved(cls, params: PtmoeParams, geometry: Geometry) -> PtmoeParams:
-        return params.model_copy(update={"rank": cls.rank(params, geometry)})
 
     @classmethod
     def count(cls, params: PtmoeParams, geometry: Geometry) -> int:
@@ -55,21 +44,29 @@ class PromptTuningMoE(PromptMethod[PtmoeParams]):
         return factors + router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
 
     @property
+    def num_experts(self) -> int:
+        return self.params.num_experts
+
+    @property
+    def selective(self) -> bool:
+        return self.params.selective
+
+    @property
     def router_input(self) -> Literal["prompt", "question"]:
         return self.params.router_input
 
     def initialise(self, text_embeds: Tensor) -> None:
-        text = fit_length(text_embeds, self.prompt_length)
-        a, b = low_rank_factors(text, self.b.shape[0], self.params.svd_padding)
+        a, b = self.factors_of(text_embeds)
         noise = self.params.expert_init_noise * torch.randn(self.a.shape)
         self.a.data.copy_(a + noise)
         self.b.data.copy_(b)
 
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         gates = self.router(masked_mean(embeds, mask))
-        weights = expert_weights(gates, self.params.selective, self.params.probationary)
-        mixed = torch.einsum("bn,ntr->btr", weights, self.a)
-        return SoftPrompt(mixed @ self.b, Routing.of(gates))
+        return expert_weights(gates, self.params.selective, self.params.probationary), gates
+
+    def mix(self, weights: Tensor) -> Tensor:
+        return torch.einsum("bn,ntr->btr", weights, self.a) @ self.b
 
     def routed(self) -> RoutedPrompts:
         params, router = self.params, dict(self.router.linear.named_parameters())

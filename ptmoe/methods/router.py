@@ -66,6 +66,13 @@ def expert_weights(gates: Tensor, selective: bool, probationary: bool) -> Tensor
     return gates * kept if probationary else kept + (gates - gates.detach())
 
 
+def alone(weights: Tensor, expert: int) -> Tensor:
+    """Gives one expert the whole of each row's weights [B, N]: the scale is kept, only the choice is replaced."""
+    only = torch.zeros_like(weights)
+    only[:, expert] = weights.sum(dim=-1)
+    return only
+
+
 def linear_rule(router: Router, selective: bool, probationary: bool, seen: str = "prompt") -> str:
     """Says in words what `Router` and `expert_weights` do, for exports."""
     bias = " + bias" if router.linear.bias is not None else ""

@@ -6,26 +6,21 @@ chosen in its batch; this follows the paper's formula.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ptmoe.methods.base import PromptMethod, RoutedPrompts, Routing, SoftPrompt
+from ptmoe.methods.base import RoutedPrompts
 from ptmoe.methods.budget import router_parameters
+from ptmoe.methods.mixture import ChunkedMixture
 from ptmoe.methods.params import SmopParams
 from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
-from ptmoe.methods.svd import fit_length
 from ptmoe.models.geometry import Geometry
 
 
-class SparseMixtureOfPrompts(PromptMethod[SmopParams]):
-    """N prompts [T / N, H], cut one after the other from the embeddings of the text, so they differ at the start."""
-
-    size_key = "prompt_length"
+class SparseMixtureOfPrompts(ChunkedMixture[SmopParams]):
+    """The prompt with the highest gate, scaled by it."""
 
     def __init__(self, params: SmopParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
-        length = params.prompt_length // params.num_experts
-        self.prompts = nn.Parameter(torch.zeros(params.num_experts, length, geometry.hidden_size))
         # prompt_routing.py, l. 96-115: orthogonal weights, no bias.
         self.router = Router(
             geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, "orthogonal"
@@ -37,16 +32,12 @@ class SparseMixtureOfPrompts(PromptMethod[SmopParams]):
         return prompts + router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
 
     @property
-    def prompt_length(self) -> int:
-        return self.prompts.shape[1]
+    def selective(self) -> bool:
+        return True
 
-    def initialise(self, text_embeds: Tensor) -> None:
-        self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))
-
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         gates = self.router(masked_mean(embeds, mask))
-        weights = expert_weights(gates, selective=True, probationary=True)
-        return SoftPrompt(torch.einsum("bn,nth->bth", weights, self.prompts), Routing.of(gates))
+        return expert_weights(gates, selective=True, probationary=True), gates
 
     def routed(self) -> RoutedPrompts:
         rule = linear_rule(self.router, selective=True, probationary=True)

@@ -34,19 +34,32 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Output:
-    """What a forward pass gives.
+class TextLogits:
+    """What a forward pass without labels gives.
 
     Attributes:
-        loss_sum: summed cross entropy of the answer tokens, float32; None without labels.
-        num_tokens: how many answer tokens there are; None without labels.
-        logits: [B, T, V] at the text's positions; None with labels.
+        logits: [B, T, V] at the text's positions.
         routing: None for a method without a router.
     """
 
-    loss_sum: Tensor | None
-    num_tokens: Tensor | None
-    logits: Tensor | None
+    logits: Tensor
+    routing: Routing | None
+
+
+@dataclass(frozen=True)
+class AnswerLoss:
+    """What a forward pass with labels gives.
+
+    Attributes:
+        loss_sum: summed cross entropy of the answer tokens, float32.
+        num_tokens: how many answer tokens there are.
+        exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
+        routing: None for a method without a router.
+    """
+
+    loss_sum: Tensor
+    num_tokens: Tensor
+    exact: Tensor | None
     routing: Routing | None
 
 
@@ -143,7 +156,7 @@ class PromptedLM(nn.Module):
         labels: Tensor | None = None,
         prompt_mask: Tensor | None = None,
         question_mask: Tensor | None = None,
-    ) -> Output:
+    ) -> TextLogits | AnswerLoss:
         """Computes the loss of the answers, or the logits of the text.
 
         Args:
@@ -158,17 +171,23 @@ class PromptedLM(nn.Module):
         joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
         if labels is None:
             logits = self._logits(joined)
-            return Output(None, None, logits[:, -input_ids.shape[1] :], joined.routing)
+            return TextLogits(logits[:, -input_ids.shape[1] :], joined.routing)
         # The token at text position t is predicted one position earlier, at P + t - 1.
         targets = F.pad(labels[:, 1:], (joined.inputs_embeds.shape[1] - labels.shape[1], 1), value=IGNORED).flatten()
-        self._answers = (targets != IGNORED).nonzero().squeeze(-1)
+        self._answers = answers = (targets != IGNORED).nonzero().squeeze(-1)
         try:
             logits = self._logits(joined).squeeze(0)
-            targets = targets.index_select(0, self._answers)
         finally:
             self._answers = None
+        targets = targets.index_select(0, answers)
         loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
-        return Output(loss_sum, torch.tensor(targets.shape[0], device=targets.device), None, joined.routing)
+        exact = None
+        if not self.training:
+            # The likeliest token after the right ones is what greedy decoding says as long as it has erred nowhere.
+            exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
+            exact[(answers // joined.inputs_embeds.shape[1])[logits.argmax(-1) != targets]] = False
+        num_tokens = torch.tensor(targets.shape[0], device=targets.device)
+        return AnswerLoss(loss_sum, num_tokens, exact, joined.routing)
 
     def _logits(self, joined: Joined) -> Tensor:
         positions = {"position_ids": joined.position_ids} if self._takes_positions else {}

@@ -23,7 +23,7 @@ class CellResult:
     """One cell's outputs; a part that is missing is None or empty.
 
     Attributes:
-        scores: the columns of its scores file: id, dataset, a column a metric.
+        scores: the columns of its scores file: id, dataset, a column a metric, by_expert.
         log: the columns of its training log, NaN where a line has no value.
         adapter: its adapter_config.json.
         predictions: the columns of its predictions file.
@@ -81,6 +81,13 @@ class TaskRun:
             return float("nan")
         names = [name for name in self.datasets if (scores["dataset"] == name).any()]
         return average({name: float(np.mean(scores[column][scores["dataset"] == name])) for name in names})
+
+
+def best_exact(run: TaskRun) -> float:
+    """Returns the highest share of exact validation answers that any cell of a task reached; NaN where none tells."""
+    seen = [result.log["validation_exact"] for result in run.cells.values() if "validation_exact" in result.log]
+    values = np.concatenate([[np.nan], *seen])
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 
 def parameters_of(run: TaskRun, method: str) -> int | None:
@@ -146,7 +153,7 @@ def _note_gaps(result: CellResult, problems: list[str]) -> None:
             problems.append(
                 f"{result.cell.name}: {missing:,} of {total:,} examples have no prediction and count as wrong."
             )
-    numbers = [column.astype(float) for name, column in scores.items() if name not in ("id", "dataset")]
+    numbers = [scores[name].astype(float) for columns in COLUMNS.values() for name in columns if name in scores]
     broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if numbers and total else 0
     if broken:
         problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are no numbers and are left out.")

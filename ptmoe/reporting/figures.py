@@ -112,35 +112,46 @@ def _percent(estimate: Estimate) -> tuple[float, float, float]:
 @styled
 def training_loss(run: TaskRun) -> Figure | None:
     """Training loss by step, the mean over seeds as a line and their range as a band; None without logs."""
-    logged = [method for method in run.methods if _curves(run, method)]
+    return _by_step(run, "loss", 1.0, "training loss")
+
+
+@styled
+def validation_exact(run: TaskRun) -> Figure | None:
+    """Share of validation rows with an exact answer by step: how soon a method learns (paper, figure 4)."""
+    return _by_step(run, "validation_exact", 100.0, "exact validation answers (%)")
+
+
+def _by_step(run: TaskRun, column: str, scale: float, label: str) -> Figure | None:
+    logged = [method for method in run.methods if _curves(run, method, column)]
     if not logged:
         return None
     figure = blank(6.4, 3.6)
     axes = figure.subplots()
     for method in logged:
-        curves = _curves(run, method)
+        curves = _curves(run, method, column)
         steps = np.unique(np.concatenate([log["step"] for log in curves]))
-        table = np.array([_on_steps(log, steps) for log in curves])
+        table = scale * np.array([_on_steps(log, column, steps) for log in curves])
         seen = np.isfinite(table).any(axis=0)
         colour = colour_of(method, run.methods)
         axes.plot(steps[seen], np.nanmean(table[:, seen], axis=0), color=colour, label=method)
         if len(curves) > 1:
             low, high = np.nanmin(table[:, seen], axis=0), np.nanmax(table[:, seen], axis=0)
             axes.fill_between(steps[seen], low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.set(xlabel="step", ylabel="training loss", title=run.task)
+    axes.set(xlabel="step", ylabel=label, title=run.task)
     axes.grid(axis="y")
     figure.legend(loc="outside right upper")
     return figure
 
 
-def _curves(run: TaskRun, method: str) -> list[dict[str, np.ndarray]]:
+def _curves(run: TaskRun, method: str, column: str) -> list[dict[str, np.ndarray]]:
+    """Returns the logs of more than one number of a column: a method that takes no step has no curve."""
     logs = [run.cells[method, seed].log for seed in run.seeds]
-    return [log for log in logs if np.isfinite(log.get("loss", [])).any()]
+    return [log for log in logs if np.isfinite(log.get(column, [])).sum() > 1]
 
 
-def _on_steps(log: Mapping[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
+def _on_steps(log: Mapping[str, np.ndarray], column: str, steps: np.ndarray) -> np.ndarray:
     values = np.full(len(steps), np.nan)
-    values[np.searchsorted(steps, log["step"])] = log["loss"]
+    values[np.searchsorted(steps, log["step"])] = log[column]
     return values
 
 

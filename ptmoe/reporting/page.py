@@ -14,14 +14,16 @@ from ptmoe.params import StatisticsParams
 from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun
 from ptmoe.reporting.figures import colour_of, inline
+from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.published import published, table_for
-from ptmoe.reporting.sections import Routing, task_section
+from ptmoe.reporting.sections import Routing, forced_rows, task_section
 from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_rows
 from ptmoe.scoring.metrics import NAMES
 
 HERE = Path(__file__).parent
 CAPTIONS = {
     "loss": "Training loss; line: mean over seeds, band: their range.",
+    "exact": "Share of validation rows that greedy decoding answers word for word; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
     "routing": "Which expert each data set's examples get.",
@@ -32,6 +34,7 @@ def render(
     runs: Sequence[TaskRun],
     analyses: Sequence[TaskAnalysis],
     routing: Routing,
+    forced: Mapping[str, Sequence[ForcedExperts]],
     figures: Mapping[str, Mapping[str, Figure]],
     statistics: StatisticsParams,
     root: Path,
@@ -43,6 +46,7 @@ def render(
         runs: every task of the run, those without scores too.
         analyses: the tasks with scores.
         routing: {(task, method, seed): summary}.
+        forced: {task: a summary of each method whose experts were forced}.
         figures: {task: {kind: figure}}.
         statistics: confidence and resamples.
         root: where the test sets of the case study lie.
@@ -52,6 +56,7 @@ def render(
     sections = [task_section(analysis, routing, root, statistics.confidence) for analysis in analyses]
     for section in sections:
         drawn = figures[section["name"]]
+        section["forced"] = forced_rows(forced[section["name"]], statistics.confidence)
         section["figures"] = [{"svg": inline(each), "caption": CAPTIONS[kind]} for kind, each in drawn.items()]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((HERE / "page.html").read_text())

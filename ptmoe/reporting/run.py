@@ -13,6 +13,7 @@ from ptmoe.params import StatisticsParams
 from ptmoe.reporting import figures, tables
 from ptmoe.reporting.analysis import TaskAnalysis, analyse, claims
 from ptmoe.reporting.cells import TaskRun, read_task
+from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.page import render
 from ptmoe.scoring.routing import RoutingSummary, summarise
 
@@ -38,6 +39,7 @@ def write_report(
     runs = [read_task(task, methods, seeds, root) for task in tasks]
     analyses = [analysis for run in runs if (analysis := analyse(run, statistics)) is not None]
     routing = _routing(runs)
+    forced = {analysis.run.task: forced_experts(analysis, statistics) for analysis in analyses}
     drawn = {analysis.run.task: _draw(analysis, routing) for analysis in analyses}
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -45,13 +47,14 @@ def write_report(
     tables.write_scores(analyses, out)
     tables.write_comparisons(analyses, out / "comparisons.csv")
     tables.write_routing(routing, out / "routing.csv")
+    tables.write_forced(forced, out / "forced_experts.csv")
     tables.write_published(analyses, out / "published.csv")
     tables.write_efficiency(runs, out / "efficiency.csv")
     for task, each in drawn.items():
         for kind, figure in each.items():
             figures.save(figure, out / "figures" / f"{kind}-{task}")
     write_text(out / "leaderboard.md", leaderboard_text(runs, analyses, statistics))
-    write_text(out / "index.html", render(runs, analyses, routing, drawn, statistics, root, costs))
+    write_text(out / "index.html", render(runs, analyses, routing, forced, drawn, statistics, root, costs))
 
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
@@ -92,6 +95,7 @@ def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSum
         "scores": figures.scores(analysis),
         "parameters": figures.score_by_parameters(analysis),
         "loss": figures.training_loss(run),
+        "exact": figures.validation_exact(run),
         "routing": figures.routing(run.task, routed),
     }
     return {kind: figure for kind, figure in drawn.items() if figure is not None}

@@ -12,6 +12,7 @@ import numpy as np
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis, claims, undecided
 from ptmoe.reporting.case_study import Case, Output, most_different
 from ptmoe.reporting.cells import parameters_of
+from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.tables import NOTHING, percents, shown
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.metrics import NAMES
@@ -192,6 +193,22 @@ def _routing(task: str, routing: Routing) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def forced_rows(forced: Sequence[ForcedExperts], confidence: float) -> list[dict[str, Any]]:
+    """Returns a row a method: each choice's score, and the router's difference from it in the colours of the matrix."""
+    return [
+        {
+            "method": each.method,
+            "cells": [
+                {"score": shown(estimate), **_matrix_cell(each.against[choice], 1, confidence)}
+                if choice in each.against
+                else {"score": shown(estimate), "value": ""}
+                for choice, estimate in each.estimates.items()
+            ],
+        }
+        for each in forced
+    ]
 
 
 def _remark(summary: RoutingSummary) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ptmoe.files import write_text
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
-from ptmoe.reporting.cells import TaskRun, parameters_of
+from ptmoe.reporting.cells import TaskRun, best_exact, parameters_of
+from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.published import table_for
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.metrics import NAMES
@@ -121,6 +122,19 @@ def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: 
     write_csv(path, ["task", "method", "seed", "expert", "label", "dataset", "share"], rows)
 
 
+def write_forced(forced: Mapping[str, Sequence[ForcedExperts]], path: Path) -> None:
+    """Writes the average of each way to choose an expert, and how far the router is from it, in points."""
+    rows: Rows = []
+    for task, methods in forced.items():
+        for each in methods:
+            for choice, estimate in each.estimates.items():
+                against = each.against.get(choice)
+                difference = [*percents(against.difference), against.p, against.p_holm] if against else [None] * 5
+                rows.append([task, each.method, choice, *percents(estimate), *difference])
+    header = ["score", "low", "high", "router_minus", "router_minus_low", "router_minus_high", "p", "p_holm"]
+    write_csv(path, ["task", "method", "choice", *header], rows)
+
+
 class PublishedRow(NamedTuple):
     """One cell that the paper and this run have, in percent."""
 
@@ -162,22 +176,37 @@ def write_published(analyses: Sequence[TaskAnalysis], path: Path) -> None:
     write_csv(path, ["task", *PublishedRow._fields], rows)
 
 
-EFFICIENCY = ["trainable_parameters", "adapter_bytes", "steps", "best_step", "best_validation_loss", "generated_tokens"]
+EFFICIENCY = [
+    "trainable_parameters",
+    "adapter_bytes",
+    "steps",
+    "best_step",
+    "best_validation_loss",
+    "steps_to_half",
+    "generated_tokens",
+]
 
 
 def efficiency(run: TaskRun, method: str, seed: int) -> dict[str, float | int | None]:
-    """Returns what a cell cost, as far as it is the same on every machine."""
+    """Returns what a cell cost, as far as it is the same on every machine.
+
+    `best_step` is the step of lowest validation loss; `steps_to_half` the first that was validated with at least half
+    the share of exact answers that the task's best cell ever had.
+    """
     result = run.cells[method, seed]
     losses = result.log.get("validation_loss", np.array([]))
     validated = np.isfinite(losses)
     best = int(np.nanargmin(losses)) if validated.any() else None
     steps = result.log.get("step", np.array([]))
+    exact = result.log.get("validation_exact", np.array([]))
+    reached = np.flatnonzero(exact >= best_exact(run) / 2) if best_exact(run) > 0 else []
     return {
         "trainable_parameters": result.trainable_parameters,
         "adapter_bytes": result.adapter_bytes,
         "steps": int(steps[-1]) if len(steps) else None,
         "best_step": int(steps[best]) if best is not None else None,
         "best_validation_loss": round(float(losses[best]), 4) if best is not None else None,
+        "steps_to_half": int(steps[reached[0]]) if len(reached) else None,
         "generated_tokens": sum(result.predictions["new_tokens"]) if result.predictions else None,
     }
 

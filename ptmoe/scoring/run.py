@@ -18,6 +18,7 @@ from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, average
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE, SECOND, score_one
 
 Rows = dict[str, list]
+BY_EXPERT = "by_expert"
 
 
 def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_out: Path, scores_out: Path) -> None:
@@ -25,23 +26,26 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
 
     Args:
         score: the metric and its rule.
-        predictions: parquet with id, dataset, prediction.
+        predictions: parquet with id, dataset, prediction and, if experts were forced, by_expert.
         split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
         metrics_out: JSON of percentages with two decimals; an average over no example is left out.
-        scores_out: parquet with id, dataset and a column a metric, 0..1.
+        scores_out: parquet with id, dataset, a column a metric, 0..1, and `by_expert`: the headline's score of the
+            answer under each forced expert, null where none was.
 
     Raises:
         ScoringError: a file is missing, or predictions do not belong to these test sets.
     """
     datasets = read_datasets(split_dir)
     given = _read_predictions(predictions)
-    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric])}
+    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric], BY_EXPERT)}
     missing = 0
     for dataset in datasets:
         for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
-            prediction = given.pop((dataset, key), None)
+            prediction, forced = given.pop((dataset, key), (None, None))
             missing += prediction is None
             _add(rows, {"id": key, "dataset": dataset} | score_one(score.metric, score.rule, prediction, answers))
+            by_expert = [score_one(score.metric, score.rule, each, answers) for each in forced or []]
+            rows[BY_EXPERT].append([each[HEADLINE[score.metric]] for each in by_expert] or None)
     if given:
         dataset, key = next(iter(given))
         raise ScoringError(
@@ -95,20 +99,22 @@ def _read_test(path: Path) -> list[tuple[str, list[str]]]:
     return list(zip(table["id"].to_pylist(), table["answers"].to_pylist(), strict=True))
 
 
-def _read_predictions(path: Path) -> dict[tuple[str, str], str | None]:
-    """Returns the prediction of each (dataset, id)."""
+def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, list[str] | None]]:
+    """Returns the prediction of each (dataset, id), and those of the forced experts."""
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro generate`")
-    table = pq.read_table(path, columns=["dataset", "id", "prediction"])
+    table = pq.read_table(path)
     keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
-    given = dict(zip(keys, table["prediction"].to_pylist(), strict=True))
+    forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
+    texts = zip(table["prediction"].to_pylist(), forced, strict=True)
+    given: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
     if len(given) < len(keys):
         raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
     return given
 
 
 def _write_scores(rows: Rows, path: Path) -> None:
-    types = {name: pa.string() if name in ("id", "dataset") else pa.float64() for name in rows}
-    table = pa.table({name: pa.array(values, types[name]) for name, values in rows.items()})
+    types = {"id": pa.string(), "dataset": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
+    table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in rows.items()})
     with whole_file(path) as temporary:
         pq.write_table(table, temporary)

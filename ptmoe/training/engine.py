@@ -10,8 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ptmoe.data.batching import Batch
-from ptmoe.methods.base import Routing
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.models.prompted_lm import AnswerLoss, PromptedLM
 from ptmoe.params import TrainParams
 
 BUCKET_ELEMENTS = 1 << 25
@@ -40,12 +39,11 @@ class Engine:
         self.model.to(self.accelerator.device)
         self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Routing | None]:
-        """Computes the summed loss of one piece of a batch, and how it was routed."""
+    def forward(self, batch: Batch) -> AnswerLoss:
+        """Computes the summed loss of one piece of a batch."""
         device = self.accelerator.device
         with torch.autocast(device.type, dtype=torch.bfloat16) if self._half else nullcontext():
-            output = self.model(**batch.as_dict())
-        return output.loss_sum, output.routing
+            return self.model(**batch.as_dict())
 
     def backward(self, loss: Tensor, last: bool) -> None:
         """Adds the gradients of one piece; `last` marks the last piece of a step."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ptmoe.methods.base import Routing
 
-COLUMNS = ("step", "loss", "validation_loss", "learning_rate", "grad_norm")
+COLUMNS = ("step", "loss", "validation_loss", "validation_exact", "learning_rate", "grad_norm")
 
 
 def routing_sums(routing: Routing) -> Tensor:
@@ -50,14 +50,18 @@ class StepLog:
             self.settled += stacked.tolist()
             self._pending = []
 
-    def write(self, step: int, validation_loss: float | None, learning_rate: float | None) -> None:
-        """Ends a line with the means over the steps since the last one."""
+    def write(self, step: int, validation: tuple[float, float] | None, learning_rate: float | None) -> None:
+        """Ends a line with the means over the steps since the last one.
+
+        Args:
+            validation: mean loss of the answer tokens, and share of the rows whose answer is exact.
+        """
         self.settle()
-        values: list[float | int | None] = [step, None, validation_loss, learning_rate, None]
+        values: list[float | int | None] = [step, None, *(validation or (None, None)), learning_rate, None]
         rest: list[float | int | None] = [None] * (len(self.columns) - len(COLUMNS))
         if self.settled:
             sums = [sum(column) for column in zip(*self.settled, strict=True)]
-            values[1], values[4] = sums[0] / len(self.settled), sums[1] / len(self.settled)
+            values[1], values[5] = sums[0] / len(self.settled), sums[1] / len(self.settled)
             if rest:
                 entropy, probability, *counts = sums[2:]
                 rest = [*map(round, counts), entropy / sum(counts), probability / sum(counts)]

@@ -119,12 +119,12 @@ class Loop:
         sums = torch.zeros(1 + (self.log.num_experts and 2 + self.log.num_experts), device=pieces[0][0].labels.device)
         for index, (batch, places) in enumerate(pieces):
             self._noise.at(self.step, places if len(places) else np.zeros(1, dtype=np.int64))
-            loss_sum, routing = self.engine.forward(batch)
+            output = self.engine.forward(batch)
             # The mean over the answer tokens of the whole batch, however it is split over pieces and processes.
-            loss = loss_sum / answer_tokens
+            loss = output.loss_sum / answer_tokens
             self.engine.backward(loss, last=index == len(pieces) - 1)
             if len(places):
-                sums += self._numbers(loss, routing)
+                sums += self._numbers(loss, output.routing)
         norm = self.engine.step(learning_rate_at(self.step, self.job.learning_rate, self.job.train))
         share = norm if self._process[0] == 0 else torch.zeros_like(norm)
         self.log.add(torch.cat([sums[:1], share.reshape(1).to(sums), sums[1:]]))
@@ -199,20 +199,23 @@ class Loop:
         self.engine.model.eval()
         order = np.argsort(-self._validation.lengths, kind="stable")
         size = self.job.train.micro_batch_size * VALIDATION_FACTOR
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.engine.accelerator.device)
+        # The summed loss, and how many rows greedy decoding would answer with the target itself.
+        sums = torch.zeros(2, dtype=torch.float64, device=self.engine.accelerator.device)
         num_experts = 0
         for batch, places in self._pieces(self._validation, order, size):
-            piece_loss, routing = self.engine.forward(batch)
-            num_experts = 0 if routing is None else routing.gates.shape[1]
+            output = self.engine.forward(batch)
+            num_experts = 0 if output.routing is None else output.routing.gates.shape[1]
+            assert output.exact is not None  # the model is in eval mode
             if len(places):
-                loss_sum += piece_loss
+                sums += torch.stack([output.loss_sum, output.exact.sum()]).to(sums)
         if self._process[1] > 1:
-            torch.distributed.all_reduce(loss_sum)
-        loss = float(loss_sum) / int((self._validation.lengths - self._validation.prompt_lengths).sum())
+            torch.distributed.all_reduce(sums)
+        loss = float(sums[0]) / int((self._validation.lengths - self._validation.prompt_lengths).sum())
+        exact = float(sums[1]) / len(self._validation)
         self.engine.model.train()
         if self.step == 0:
             self.log.num_experts = num_experts
-        self.log.write(self.step, loss, self._rate())
+        self.log.write(self.step, (loss, exact), self._rate())
         if not math.isfinite(loss):
             raise TrainingError(
                 f"{self.job.cell}: the validation loss at step {self.step} is {loss}; lower learning_rate"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ptmoe.data.batching import Batch
 from ptmoe.errors import TrainingError
-from ptmoe.methods.base import Routing
+from ptmoe.models.prompted_lm import AnswerLoss
 from ptmoe.training.engine import Engine, make_optimiser
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -58,10 +58,9 @@ class ZeroEngine(Engine):
             config["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
         return config
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Routing | None]:
-        """Computes the summed loss of one piece of a batch, and how it was routed."""
-        output = self._engine(**batch.as_dict())
-        return output.loss_sum, output.routing
+    def forward(self, batch: Batch) -> AnswerLoss:
+        """Computes the summed loss of one piece of a batch."""
+        return self._engine(**batch.as_dict())
 
     def backward(self, loss: Tensor, last: bool) -> None:
         """Adds the gradients of one piece; DeepSpeed takes the mean over the processes, so the loss is scaled up."""

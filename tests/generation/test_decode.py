@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from ptmoe.data.batching import collate
-from ptmoe.errors import TrainingError
+from ptmoe.errors import BaseModelError, TrainingError
 from ptmoe.generation.cache import HEADROOM
+from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
 from ptmoe.models.prompted_lm import PromptedLM
+from tests.methods.cases import trained
 from tests.models.bases import NAMES, tiny_base
 from tests.training.world import END, PARAMS, random_rows
 
@@ -122,3 +124,23 @@ def test_other_errors_are_not_taken_for_lack_of_memory():
     model.base.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes"):
         decoded(model)
+
+
+@pytest.mark.parametrize("base", ["llama_tied", "gemma3_text", "qwen3"])
+def test_the_engine_of_transformers_gives_the_same_tokens(base, monkeypatch):
+    monkeypatch.setattr("ptmoe.generation.continuous.CHUNK_ROWS", 5)
+    model = make_model("ptmoe", base)
+    table = model.base.get_input_embeddings()
+    expected = one_by_one(model, 9, [END, 7])
+    decoder = ContinuousDecoder(model, [END, 7], 0, 9, 400)
+    answers = sorted(decoder.decode(ROWS, LENGTHS), key=lambda answer: answer.row)
+    for answer, tokens in zip(answers, expected, strict=True):
+        assert answer.tokens == tokens and answer.finished == (tokens[-1] in (END, 7))
+        assert answer.expert in (0, 1) and 0.5 <= answer.probability <= 1
+    assert model.base.get_input_embeddings() is table
+
+
+@pytest.mark.parametrize(("method", "reason"), [("prefix_tuning", "attention"), ("dept", "embeddings of the text")])
+def test_the_engine_of_transformers_refuses_what_it_cannot_serve(method, reason):
+    with pytest.raises(BaseModelError, match=f"cannot decode {method}, which changes the .*{reason}.*engine: ptmoe"):
+        list(ContinuousDecoder(trained(method), [END], 0, 4, 200).decode(ROWS, LENGTHS))

@@ -9,7 +9,8 @@ from ptmoe.generation.decode import Decoder
 from ptmoe.training.checkpoint import checkpoint_root
 from tests.training.world import random_rows
 
-COLUMNS = ["id", "dataset", "prediction", "answers", "expert", "expert_probability", "new_tokens", "finished"]
+COLUMNS = ["id", "dataset", "prediction", "answers", "expert", "expert_probability"]
+COLUMNS += ["new_tokens", "finished", "by_expert"]
 
 
 @pytest.fixture
@@ -50,6 +51,33 @@ def test_a_method_without_a_router_names_no_expert(world):
     world.train("untuned")
     for row in pq.read_table(world.answer("untuned")).to_pylist():
         assert row["expert"] is None and row["expert_probability"] is None
+
+
+def test_each_expert_answers_in_place_of_the_choice(trained):
+    free = pq.read_table(trained.answer("ptmoe")).to_pylist()
+    assert all(row["by_expert"] is None for row in free)
+    file = trained.answer("ptmoe", forced_experts=True)
+    forced = pq.read_table(file).to_pylist()
+    for row, plain in zip(forced, free, strict=True):
+        assert row | {"by_expert": None} == plain
+        assert len(row["by_expert"]) == 2 and row["by_expert"][row["expert"]] == row["prediction"]
+    assert any(len(set(row["by_expert"])) == 2 for row in forced)
+    one = file.read_bytes()
+    assert trained.answer("ptmoe", forced_experts=True, devices=2).read_bytes() == one
+    assert not list(checkpoint_root().glob("*-generate-*"))
+
+
+def test_a_method_without_experts_has_none_to_force(world):
+    world.train("pt")
+    rows = pq.read_table(world.answer("pt", forced_experts=True)).to_pylist()
+    assert all(row["by_expert"] is None for row in rows)
+
+
+@pytest.mark.parametrize("method", ["untuned", "pt", "ptmoe", "hydralora"])
+def test_both_engines_give_the_same_answers(world, method):
+    world.train(method)
+    ours = world.answer(method).read_bytes()
+    assert world.answer(method, engine="transformers").read_bytes() == ours
 
 
 def test_the_same_bytes_at_every_run_and_every_batch_size(trained):

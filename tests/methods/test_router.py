@@ -7,7 +7,7 @@ import torch
 
 from ptmoe.methods.attempt import masked_max
 from ptmoe.methods.base import Routing
-from ptmoe.methods.router import Router, expert_weights, masked_mean
+from ptmoe.methods.router import Router, alone, expert_weights, masked_mean
 from tests.methods.cases import batch, fresh, rows, trained
 
 GATES = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])
@@ -127,3 +127,22 @@ def test_equal_experts_leave_most_routers_without_a_gradient(selective, probatio
     model(**batch()).loss_sum.backward()
     size = model.method.router.linear.weight.grad.abs().max().item()
     assert size > 1e-2 if moves else size < 1e-4
+
+
+def test_a_forced_expert_gets_all_of_the_weight():
+    weights = expert_weights(GATES, selective=True, probationary=True)
+    assert torch.equal(alone(weights, 1), torch.tensor([[0, 0.5, 0], [0, 0.6, 0]]))
+    assert alone(GATES, 2).tolist() == [[0, 0, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("method", ["ptmoe", "smop", "attempt"])
+def test_forcing_the_chosen_expert_changes_nothing_and_another_does(method):
+    model = trained(method)
+    inputs = {name: batch()[name] for name in ("input_ids", "attention_mask")}
+    free = model.join(**inputs)
+    for expert in range(model.method.params.num_experts):
+        model.method.forced = expert
+        made = model.join(**inputs)
+        assert torch.equal(made.routing.expert, free.routing.expert)  # what the router would have chosen
+        same = (made.inputs_embeds == free.inputs_embeds).flatten(1).all(dim=1)
+        assert torch.equal(same, free.routing.expert == expert if method != "attempt" else torch.zeros(3, dtype=bool))

@@ -8,7 +8,7 @@ from ptmoe.errors import BaseModelError
 from ptmoe.models.joining import place
 from ptmoe.models.prompted_lm import PromptedLM
 from tests.methods.cases import TRAINED, batch, fresh, padded, params_for, rows, trained
-from tests.models.bases import NAMES, tiny_base
+from tests.models.bases import NAMES, VOCABULARY, tiny_base
 
 
 def positions_of(mask):
@@ -40,6 +40,24 @@ def test_an_empty_prompt_gives_the_logits_of_the_base(base):
         assert torch.equal(model(ids, mask).logits, expected)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_row_is_exact_where_greedy_decoding_gives_its_answer(side):
+    model = trained("ptmoe").eval()
+    questions, length = rows(4, 9, 6, 7), 3
+    options = {"min_new_tokens": length, "max_new_tokens": length}
+    answers = [model.generate(*padded([row], "left"), **options)[0] for row in questions]
+    answers[1][-1] = (answers[1][-1] + 1) % VOCABULARY
+    answers[2][0] = (answers[2][0] + 1) % VOCABULARY
+    ids, mask = padded([torch.cat(pair) for pair in zip(questions, answers, strict=True)], side)
+    labels = torch.full_like(ids, -100)
+    for number, (row, answer) in enumerate(zip(questions, answers, strict=True)):
+        start = ids.shape[1] - length if side == "left" else len(row)
+        labels[number, start : start + length] = answer
+    with torch.no_grad():
+        assert model(ids, mask, labels).exact.tolist() == [True, False, False, True]
+        assert model.train()(ids, mask, labels).exact is None
+
+
 @pytest.mark.parametrize("base", NAMES)
 @pytest.mark.parametrize("method", ["ptmoe", "ft"])
 def test_loss_at_answers_is_the_full_loss_with_the_same_gradients(method, base):
@@ -55,7 +73,7 @@ def test_loss_at_answers_is_the_full_loss_with_the_same_gradients(method, base):
     full = F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum")
     full.backward()
     torch.testing.assert_close(output.loss_sum, full, atol=1e-5, rtol=1e-5)
-    assert output.num_tokens == 12 and output.logits is None
+    assert output.num_tokens == 12
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-5, rtol=1e-4)

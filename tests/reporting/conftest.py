@@ -32,9 +32,13 @@ def write_cell(root, task, method, seed):
                 row["prediction"] = "seven" if right else "no"
             row["expert"] = int(dataset == "Far") if routed else None
             row["expert_probability"] = 0.75 if routed else None
+            # The expert that was not chosen is right one time in five.
+            other = row["prediction"] if rng.random() < 0.2 else "no"
+            row["by_expert"] = [(other, row["prediction"])[row["expert"] == e] for e in (0, 1)] if routed else None
             rows.append(row | {"answers": ["seven" if task == "qa" else "7"], "new_tokens": 3, "finished": True})
     table = pa.Table.from_pylist(rows)
-    for name, kind in (("expert", pa.int32()), ("expert_probability", pa.float32())):
+    columns = {"expert": pa.int32(), "expert_probability": pa.float32(), "by_expert": pa.list_(pa.string())}
+    for name, kind in columns.items():
         table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
     path = root / "predictions" / f"{task}-{method}-{seed}.parquet"
     path.parent.mkdir(exist_ok=True)
@@ -52,7 +56,7 @@ def write_cell(root, task, method, seed):
     (adapter / "adapter_model.safetensors").write_bytes(b"0" * size)
     log = root / "logs" / f"{task}-{method}-{seed}.tsv"
     log.parent.mkdir(exist_ok=True)
-    log.write_text("step\tloss\tvalidation_loss\n10\t2.0\t\n20\t1.5\t1.75\n")
+    log.write_text("step\tloss\tvalidation_loss\tvalidation_exact\n0\t\t3\t0\n10\t2.0\t\t\n20\t1.5\t1.75\t0.4\n")
 
 
 def write_split(root, task):

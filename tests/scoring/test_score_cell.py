@@ -44,6 +44,16 @@ def test_scores_stand_in_the_order_of_the_test_sets(tmp_path):
     assert metrics == {"f1": 66.67, "em": 50.0, "f1_in": 33.33, "f1_out": 100.0}
 
 
+def test_forced_experts_are_scored_by_the_headline(tmp_path):
+    write_test_sets(tmp_path, {"A": ("in-domain", {"1": ["y z"], "2": ["x"]})})
+    write_predictions(tmp_path / "predictions.parquet", [("A", "1", "y"), ("A", "2", "x")])
+    table = pq.read_table(tmp_path / "predictions.parquet")
+    texts = pa.array([["y", "y z"], None], pa.list_(pa.string()))
+    pq.write_table(table.append_column("by_expert", texts), tmp_path / "predictions.parquet")
+    _, scores = run(tmp_path)
+    assert scores["by_expert"] == [[pytest.approx(2 / 3), 1], None]
+
+
 def test_missing_prediction_counts_as_wrong_and_is_said(tmp_path, capsys):
     write_test_sets(tmp_path, {"A": ("in-domain", {"1": ["x"], "2": ["x"], "3": ["x"]})})
     write_predictions(tmp_path / "predictions.parquet", [("A", "1", "x"), ("A", "2", None)])

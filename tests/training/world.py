@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -148,7 +148,15 @@ class World:
         weights = arguments["adapter_dir"] / "adapter_model.safetensors"
         return weights.read_bytes(), arguments["log_file"].read_text()
 
-    def answer(self, method: str, out: str = "out", budget: int = 200, devices: int = 1) -> Path:
+    def answer(
+        self,
+        method: str,
+        out: str = "out",
+        budget: int = 200,
+        devices: int = 1,
+        engine: Literal["ptmoe", "transformers"] = "ptmoe",
+        forced_experts: bool = False,
+    ) -> Path:
         """Answers the test rows and returns the file."""
         from ptmoe.generation.run import generate_cell
 
@@ -158,7 +166,9 @@ class World:
             base_dir=self.base_dir,
             encoded_dir=self.encoded,
             adapter_dir=self.root / out / f"qa-{method}-0",
-            generate=GenerateParams(max_batch_tokens=budget, devices=devices),
+            generate=GenerateParams(
+                engine=engine, forced_experts=forced_experts, max_batch_tokens=budget, devices=devices
+            ),
             max_new_tokens=6,
             out_file=file,
         )

@@ -103,14 +103,25 @@ def test_plots_and_metrics_are_shown(small_run):
     shutil.rmtree(small_run.root / "plots")
 
 
-@pytest.mark.parametrize("stage", ["train@math-pt-0", "generate@math-ptmoe-0", "encode@math"])
-def test_a_killed_stage_is_finished_by_the_next_run(small_run, stage):
-    folders = ("data/encoded", "models", "logs", "predictions", "scores")
-    before = contents(small_run.root, *folders)
+KILLED_AFTER_S = {
+    "report": 3.0,
+    "score@math-ptmoe-0": 0.6,
+    "generate@math-ptmoe-0": 4.0,
+    "train@math-pt-0": 4.0,
+    "init@math": 2.5,
+    "encode@math": 1.0,
+    "base": 0.8,
+    "split@math": 0.6,
+    "download@math": 0.4,
+}
+
+
+def kill(project, stage, after_s):
+    """Runs one stage and kills it with everything that it started, some time after its command began."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
-        cwd=small_run.root,
-        env=small_run.environment,
+        cwd=project.root,
+        env=project.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -120,9 +131,19 @@ def test_a_killed_stage_is_finished_by_the_next_run(small_run, stage):
     for line in process.stdout:
         if line.startswith("> "):
             break
-    time.sleep(4.0)
+    time.sleep(after_s)
+    assert process.poll() is None, f"{stage} ended before it was killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def test_killed_stages_are_finished_by_the_next_run(small_run):
+    """Every stage is killed, the last first, so that each still finds its inputs; one run then mends them all."""
+    folders = ("data", "models", "logs", "predictions", "scores", "metrics", "report")
+    before = contents(small_run.root, *folders)
+    for stage, after_s in KILLED_AFTER_S.items():
+        kill(small_run, stage, after_s)
+    assert contents(small_run.root, *folders) != before
     small_run.dvc("repro")
     assert contents(small_run.root, *folders) == before
     assert small_run.git_status() == ""

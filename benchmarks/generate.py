@@ -20,6 +20,7 @@ from benchmarks.common import arguments, clock, device, random_base, random_row,
 from ptmoe.data.batching import collate
 from ptmoe.data.encoded import Encoded
 from ptmoe.generation.answer import Answer
+from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
 from ptmoe.models.prompted_lm import PromptedLM
 
@@ -47,6 +48,18 @@ class ScriptedDecoder(Decoder):
         return len(answer.tokens) == self.lengths[answer.row]
 
 
+class ScriptedContinuousDecoder(ContinuousDecoder):
+    """Ends each answer at its given length."""
+
+    lengths: np.ndarray
+
+    def _submit(self, manager: Any, requests: list[list[int]], numbers: list[int]) -> list[str]:
+        return [
+            manager.add_request(ids, max_new_tokens=int(self.lengths[number]))
+            for ids, number in zip(requests, numbers, strict=True)
+        ]
+
+
 class ScriptedStop(StoppingCriteria):
     """Ends each row of a batch at its given length."""
 
@@ -57,11 +70,16 @@ class ScriptedStop(StoppingCriteria):
         return input_ids.shape[1] - self._prompt_length >= self._lengths
 
 
-def ours(model: PromptedLM, rows: list[Encoded], lengths: np.ndarray) -> list[list[int]]:
-    """Answers all rows with ptmoe's decoder."""
+def ours(
+    model: PromptedLM,
+    rows: list[Encoded],
+    lengths: np.ndarray,
+    kind: type[ScriptedDecoder] | type[ScriptedContinuousDecoder] = ScriptedDecoder,
+) -> list[list[int]]:
+    """Answers all rows with one of ptmoe's decoders."""
     longest = max(row.prompt_length for row in rows)
     budget = SLOTS * (longest + PROMPT_LENGTH + LONGEST_ANSWER)
-    decoder = ScriptedDecoder(model, [], 0, LONGEST_ANSWER, budget)
+    decoder = kind(model, [], 0, LONGEST_ANSWER, budget)
     decoder.lengths = lengths
     found = decoder.decode(rows, np.array([row.prompt_length for row in rows]))
     return [answer.tokens for answer in sorted(found, key=lambda answer: answer.row)]
@@ -92,6 +110,7 @@ def main() -> None:
     parser = arguments(__doc__, size="tiny")
     parser.add_argument("--rows", type=int, default=192)
     parser.add_argument("--without-peft", action="store_true")
+    parser.add_argument("--with-transformers-engine", action="store_true")
     options = parser.parse_args()
     from peft import PromptTuningConfig, get_peft_model
 
@@ -102,6 +121,10 @@ def main() -> None:
     torch.nn.init.normal_(next(model.method.parameters()), std=0.02)
     sides: dict[str, Any] = {"ptmoe": lambda n: ours(model, rows[:n], np.minimum(lengths[:n], limit))}
     sides["generate"] = lambda n: theirs(model, rows[:n], np.minimum(lengths[:n], limit), False)
+    if options.with_transformers_engine:
+        sides["engine transformers"] = lambda n: ours(
+            model, rows[:n], np.minimum(lengths[:n], limit), ScriptedContinuousDecoder
+        )
     if not options.without_peft:
         other = random_base(options.size, options.vocabulary)
         config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=PROMPT_LENGTH)
@@ -131,7 +154,11 @@ def main() -> None:
             "seconds": {name: [round(value, 2) for value in values] for name, values in seconds.items()},
             "tokens_per_second": {name: round(int(lengths.sum()) / value) for name, value in medians.items()},
             "speed_ratio": {name: round(medians[name] / medians["ptmoe"], 2) for name in sides if name != "ptmoe"},
-            "equal_texts": sum(a == b for a, b in zip(texts["ptmoe"], texts["generate"], strict=True)),
+            "equal_texts": {
+                name: sum(a == b for a, b in zip(texts["ptmoe"], texts[name], strict=True))
+                for name in sides
+                if name not in ("ptmoe", "peft")
+            },
         },
     )
 

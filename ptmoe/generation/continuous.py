@@ -109,8 +109,7 @@ class ContinuousDecoder:
             for first, row in zip(itertools.count(vocabulary, length), rows, strict=False)
         ]
         with extended(self._model.base, prompts.flatten(0, 1), vocabulary), self._engine(requests) as manager:
-            names = manager.add_requests(inputs=requests)
-            waiting = {name: place for place, name in enumerate(names)}
+            waiting = {name: place for place, name in enumerate(self._submit(manager, requests, numbers))}
             while waiting:
                 result = manager.get_result(timeout=WAIT_S)
                 if result is None and not manager.is_running():
@@ -122,6 +121,10 @@ class ContinuousDecoder:
                 place, tokens = waiting.pop(result.request_id), list(result.generated_tokens)
                 routed = (experts[place], gates[place]) if experts else (None, None)
                 yield Answer(numbers[place], *routed, tokens, tokens[-1] in self._ends)
+
+    def _submit(self, manager: Any, requests: list[list[int]], numbers: list[int]) -> list[str]:
+        """Hands rows over and returns the engine's names for them."""
+        return manager.add_requests(inputs=requests)
 
     def _engine(self, requests: list[list[int]]) -> Any:
         from transformers import ContinuousBatchingConfig, GenerationConfig

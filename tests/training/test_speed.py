@@ -1,5 +1,13 @@
+import sys
+from types import ModuleType
+
 import pytest
 import torch
+
+from ptmoe.errors import TrainingError
+from ptmoe.training.speed import speed_up
+from tests.models.bases import tiny_base
+from tests.training.world import TRAIN
 
 
 def losses(log):
@@ -39,3 +47,21 @@ def test_gradient_checkpointing_computes_layers_twice(world, monkeypatch):
     once = steps()
     # Two layers, two steps: each layer's forward runs once more in the backward pass.
     assert steps(gradient_checkpointing=True) == once + 4
+
+
+def test_fused_kernels_are_put_into_the_base_where_there_are_some(monkeypatch):
+    """The package needs a GPU; a module of its form stands for it."""
+    with pytest.raises(TrainingError, match="not installed"):
+        speed_up(tiny_base(), TRAIN.model_copy(update={"liger": True}))
+    package, kernels = ModuleType("liger_kernel.transformers"), ModuleType("monkey_patch")
+    calls = []
+    kernels.MODEL_TYPE_TO_APPLY_LIGER_FN = {"llama": None}
+    kernels._apply_liger_kernel_to_instance = lambda model, **options: calls.append((model, options))
+    package.monkey_patch = kernels
+    monkeypatch.setitem(sys.modules, "liger_kernel", ModuleType("liger_kernel"))
+    monkeypatch.setitem(sys.modules, "liger_kernel.transformers", package)
+    base = tiny_base()
+    speed_up(base, TRAIN.model_copy(update={"liger": True}))
+    assert calls == [(base, {"fused_linear_cross_entropy": False})]
+    with pytest.raises(TrainingError, match=r"no kernels for gpt_neox.*one of: llama"):
+        speed_up(tiny_base("gpt_neox"), TRAIN.model_copy(update={"liger": True}))

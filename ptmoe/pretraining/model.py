@@ -6,6 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from ptmoe.pretraining.batches import IGNORED, Batch, token_id
 from ptmoe.pretraining.text import BOS, END, EOT, PAD
+from ptmoe.pretraining.tokens import MAX_POSITIONS
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
@@ -19,7 +20,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM
         num_hidden_layers=3,
         num_attention_heads=3,
         num_key_value_heads=3,
-        max_position_embeddings=1024,
+        max_position_embeddings=MAX_POSITIONS,
         # Texts are short: a small base tells neighbouring positions apart better.
         rope_parameters={"rope_type": "default", "rope_theta": 500.0},
         tie_word_embeddings=True,

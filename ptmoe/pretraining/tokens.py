@@ -9,6 +9,7 @@ from ptmoe.pretraining.documents import drill, invented_words, questions
 from ptmoe.pretraining.text import BOS, EOT, PAD, SPECIAL_TOKENS
 
 VOCABULARY = 1280
+MAX_POSITIONS = 1024
 _DOCUMENTS = 12000
 # Two digits at most make a token, so that a number of the word problems is one token.
 _SPLIT = r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
@@ -64,6 +65,7 @@ def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:
         eos_token=EOT,
         pad_token=PAD,
         padding_side="left",
+        model_max_length=MAX_POSITIONS,
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
     )

@@ -6,28 +6,29 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, Self
 
 from ptmoe.generation.answer import Answer
-from ptmoe.training.checkpoint import checkpoint_root
 
 FLUSH_ROWS = 64
 
 
 class PartialAnswers:
-    """A folder of lines beside the checkpoints; never the output itself, so it is never taken for whole.
+    """A folder of lines; never the output itself, so it is never taken for whole.
 
     Every process appends to a file of its own and reads everybody's.
 
     Args:
+        root: where the folder is made.
         name: of the run.
         about: everything that decides the answers; any difference gives another folder.
         process: number of this process.
     """
 
-    def __init__(self, name: str, about: dict[str, Any], process: int) -> None:
+    def __init__(self, root: Path, name: str, about: dict[str, Any], process: int) -> None:
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = checkpoint_root() / f"{name}-generate-{digest}"
+        self.folder = root / f"{name}-generate-{digest}"
         self._path = self.folder / f"{process}.jsonl"
         self._file: IO[str] | None = None
         self._unflushed = 0

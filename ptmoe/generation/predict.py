@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import ValidationError
 
 from ptmoe.data.example import Example
 from ptmoe.data.records import read_records
 from ptmoe.errors import AdapterError, DataError
-from ptmoe.files import write_text
+from ptmoe.files import sha256_of, write_text
 from ptmoe.models.adapters import AdapterConfig, read_adapter_config
 from ptmoe.params import TemplateParams
-from ptmoe.progress import Progress, say
+from ptmoe.progress import say
 from ptmoe.training.runtime import prepare_torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ptmoe.generation.session import Session
 
 KEYS = ("id", "context", "question", "answers", "answer", "target", "group")
 UNLIMITED_POSITIONS = 8192
@@ -39,6 +43,8 @@ def predict_file(
     adapter: Path, source: Path, out: Path, limits: Limits, base: str | None = None, trust_remote_code: bool = False
 ) -> None:
     """Answers the questions of a JSONL file; a line an answer, in the order of the questions.
+
+    A run that is broken off goes on where it was when the same command is given again.
 
     Args:
         adapter: an adapter folder.
@@ -59,12 +65,15 @@ def predict_file(
             f"{adapter}: its base {config.base.name} runs code of its own; pass --trust-remote-code if you trust it"
         )
     prepare_torch(config.base.parameters)
-    answers = _answer([example for example, _ in rows], config, adapter, template, limits, base)
+    session, tokenizer = _open([example for example, _ in rows], config, adapter, template, limits, base, out)
+    found = session.answer(range(len(rows)))
+    answers = [found[number].shown(tokenizer) for number in range(len(rows))]
     lines = [
         json.dumps({"id": example.id, **({"answers": example.answers} if given else {}), **answer}, ensure_ascii=False)
         for (example, given), answer in zip(rows, answers, strict=True)
     ]
     write_text(out, "".join(f"{line}\n" for line in lines))
+    session.remove()
     experts = Counter(answer["expert"] for answer in answers if answer["expert"] is not None)
     chosen = "".join(f", expert {expert}: {count}" for expert, count in sorted(experts.items()))
     say(f"{out}: {len(rows)} answers{chosen}")
@@ -97,31 +106,34 @@ def _template_of(config: AdapterConfig, adapter: Path) -> TemplateParams:
         ) from None
 
 
-def _answer(
+def _open(
     examples: list[Example],
     config: AdapterConfig,
     adapter: Path,
     template: TemplateParams,
     limits: Limits,
     base: str | None,
-) -> list[dict[str, Any]]:
-    import torch
+    out: Path,
+) -> tuple[Session, PreTrainedTokenizerBase]:
+    """Loads what answers the questions; what it keeps on the way lies beside the output."""
     from transformers import AutoTokenizer
 
     from ptmoe.data.encoding import PromptEncoder, Statistics
     from ptmoe.generation.decode import Decoder
     from ptmoe.generation.run import check_positions
+    from ptmoe.generation.session import Session
     from ptmoe.models.base import open_base
     from ptmoe.models.hub import LOCAL, find_folder, fingerprint
     from ptmoe.models.prompted_lm import PromptedLM
+    from ptmoe.training.run import make_accelerator
 
     info = config.base
     if base is not None:
         folder, _ = find_folder(base, LOCAL)
         info = replace(info, name=base, revision=LOCAL, fingerprint=fingerprint(folder))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    accelerator = make_accelerator()
     weights = open_base(info)
-    weights.to(device)  # type: ignore[arg-type]  (transformers wraps torch's method)
+    weights.to(accelerator.device)  # type: ignore[arg-type]  (transformers wraps torch's method)
     model = PromptedLM.load(adapter, weights, info if base is not None else None)
     folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=info.trust_remote_code)
@@ -129,15 +141,12 @@ def _answer(
     room = positions - model.method.prompt_length - limits.max_new_tokens
     encoder = PromptEncoder(tokenizer, template, limits.max_length or room, info.eos_token_ids)
     rows = encoder.encode(examples, False, Statistics())
-    lengths = np.array([row.prompt_length for row in rows], dtype=np.int64)
-    if len(rows):
-        check_positions(int(lengths.max()), limits.max_new_tokens, model)
+    check_positions(max((row.prompt_length for row in rows), default=0), limits.max_new_tokens, model)
     decoder = Decoder(model, info.eos_token_ids, info.pad_token_id, limits.max_new_tokens, limits.max_batch_tokens)
-    answers: list[dict[str, Any]] = [{} for _ in rows]
-    started_s, tokens = time.perf_counter(), 0
-    with Progress("Answering", len(rows), "rows") as progress:
-        for answer in decoder.decode(rows, lengths):
-            tokens += len(answer.tokens)
-            answers[answer.row] = answer.shown(tokenizer)
-            progress.advance(1, f"{tokens / (time.perf_counter() - started_s):.0f} tokens/s")
-    return answers
+    about = {
+        "base": info.fingerprint,
+        "adapter": [sha256_of(path) for path in sorted(adapter.iterdir()) if path.is_file()],
+        "rows": hashlib.sha256(b"".join(row.input_ids.tobytes() for row in rows)).hexdigest(),
+        "max_new_tokens": limits.max_new_tokens,
+    }
+    return Session(out.parent, out.stem, rows, decoder, about, accelerator), tokenizer

@@ -16,6 +16,7 @@ from ptmoe.generation.answer import Answer
 from ptmoe.models.base import BaseInfo, read_base_info
 from ptmoe.params import GenerateParams
 from ptmoe.progress import say
+from ptmoe.training.checkpoint import checkpoint_root
 from ptmoe.training.costs import peak_memory_bytes, write_costs
 from ptmoe.training.launch import launch
 from ptmoe.training.runtime import prepare_torch
@@ -110,7 +111,9 @@ def generate_here(job: GenerateJob) -> None:
     if is_widened(model, info):
         model.base.to(getattr(torch, info.dtype))
     check_positions(longest, job.max_new_tokens, model)
-    session = Session(job.cell, rows, make_decoder(model, info, job), _about(job, info.fingerprint), accelerator)
+    session = Session(
+        checkpoint_root(), job.cell, rows, make_decoder(model, info, job), _about(job, info.fingerprint), accelerator
+    )
     answers = session.answer(range(len(rows)))
     cost = session.cost()
     by_expert: dict[int, list[Answer]] = {}

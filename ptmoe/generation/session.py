@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,20 +27,27 @@ class Engine(Protocol):
 
 
 class Session:
-    """Answers rows of one cell; a session that is begun again goes on at the first missing row.
+    """Answers rows of one model; a session that is begun again goes on at the first missing row.
 
     Args:
-        name: of the cell.
-        rows: all rows of the cell.
+        root: folder in which answers are kept until the output is written.
+        name: of what is answered.
+        rows: all rows.
         engine: decodes this process's share.
         about: everything that decides the answers.
         accelerator: knows the processes.
     """
 
     def __init__(
-        self, name: str, rows: list[Encoded], engine: Engine, about: dict[str, Any], accelerator: Accelerator
+        self,
+        root: Path,
+        name: str,
+        rows: Sequence[Encoded],
+        engine: Engine,
+        about: dict[str, Any],
+        accelerator: Accelerator,
     ) -> None:
-        self._name, self._rows, self._engine, self._about = name, rows, engine, about
+        self._root, self._name, self._rows, self._engine, self._about = root, name, rows, engine, about
         self._accelerator = accelerator
         self._lengths = np.array([row.prompt_length for row in rows])
         self._partials: list[PartialAnswers] = []
@@ -53,7 +61,7 @@ class Session:
             variant: tells apart answers to the same rows under another setting of the method.
         """
         name = f"{self._name}-{variant}" if variant else self._name
-        partial = PartialAnswers(name, self._about, self._accelerator.process_index)
+        partial = PartialAnswers(self._root, name, self._about, self._accelerator.process_index)
         self._partials.append(partial)
         done = partial.read()
         if done and self._accelerator.is_main_process:

@@ -1,8 +1,10 @@
+import itertools
 import json
 
 import pytest
 
 from ptmoe.cli import main
+from ptmoe.generation.decode import Decoder
 
 
 @pytest.fixture
@@ -39,6 +41,25 @@ def test_the_batch_does_not_change_an_answer(adapter):
     assert predict(adapter, QUESTIONS, "--max-batch-tokens", "1") == together
     alone = predict(adapter, [QUESTIONS[7] | {"id": "7"}])
     assert alone == [together[7]]
+
+
+def test_a_run_that_is_broken_off_goes_on_where_it_was(adapter, monkeypatch, capsys):
+    whole = predict(adapter, QUESTIONS)
+    decode = Decoder.decode
+
+    def decode_some(self, rows, lengths):
+        yield from itertools.islice(decode(self, rows, lengths), 5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Decoder, "decode", decode_some)
+    (adapter.parent / "answers.jsonl").unlink()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        predict(adapter, QUESTIONS)
+    assert not (adapter.parent / "answers.jsonl").exists()
+    monkeypatch.setattr(Decoder, "decode", decode)
+    assert predict(adapter, QUESTIONS) == whole
+    assert "going on with 5 of 12 answers" in capsys.readouterr().out
+    assert {path.name for path in adapter.parent.iterdir() if "generate" in path.name} == set()
 
 
 def test_answers_that_come_with_a_question_are_copied_for_scoring(adapter):

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load
 
 from ptmoe.errors import BaseModelError, TrainingError
 from ptmoe.training import cluster
 from ptmoe.training.launch import count_devices, launch
 from tests.conftest import ROOT
 from tests.training.many import Runs, train_all
+from tests.training.world import World
 
 STEPS = {"steps": 5, "eval_steps": 3, "save_steps": 2, "log_steps": 1, "micro_batch_size": 3, "keep": "last"}
 CELLS = [("pt", "off"), ("ptmoe", "off"), ("lora", "off"), ("hydralora", "off"), ("ft", "zero1"), ("ft", "zero2")]
@@ -75,6 +78,18 @@ def test_resume_of_two_processes_after_kill_9_is_bitwise_equal(many, two_process
     out = capfd.readouterr().out
     assert out.count("going on from the checkpoint of step 2") == len(KILLED)
     assert {cell for cell in KILLED if again[cell] != two_processes[cell]} == set()
+
+
+def test_full_fine_tuning_of_a_bfloat16_base_computes_in_16_bit_and_keeps_32(tmp_path):
+    """Partitioned or not: float32 weights, bfloat16 arithmetic, and so nearly the same losses."""
+    half = Many(World(tmp_path / "half", dtype="bfloat16"), tmp_path / "cwd")
+    found = half.run("two", [("ft", "off"), ("ft", "zero2"), ("ft", "zero3")])
+    whole = curves(found["ft", "off"][1])
+    assert whole[-1][1] < whole[0][1]
+    for adapter, log in found.values():
+        assert {tensor.dtype for tensor in load(adapter).values()} == {torch.float32}
+        for one, two in zip(itertools.chain(*whole), itertools.chain(*curves(log)), strict=True):
+            assert one == pytest.approx(two, abs=0.05)
 
 
 def raise_error(message: str) -> None:

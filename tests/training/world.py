@@ -89,16 +89,16 @@ def write_tokenizer(folder: Path) -> None:
 class World:
     """Paths and calls; everything lies under `root`."""
 
-    def __init__(self, root: Path, rows: int = 24) -> None:
+    def __init__(
+        self, root: Path, rows: int = 24, dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    ) -> None:
         self.root = self.inputs = root
         self.base_dir, self.encoded = root / "base", root / "encoded"
         self.init_file = root / "init.safetensors"
         weights = root / "weights"
         tiny_base().save_pretrained(weights)
         write_tokenizer(weights)
-        name = BaseParams(
-            name=str(weights), revision="local", dtype="float32", attention="sdpa", trust_remote_code=False
-        )
+        name = BaseParams(name=str(weights), revision="local", dtype=dtype, attention="sdpa", trust_remote_code=False)
         prepare_base(name, self.base_dir)
         write_text_init("w5 w6 w7 w8 w9", self.base_dir, self.init_file)
         write_encoded(self.encoded / "train.arrow", [random_rows(rows, 1)])

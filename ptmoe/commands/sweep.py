@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import queue
 import subprocess
@@ -14,6 +15,9 @@ from ptmoe.progress import Progress, say
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
+
+
+DVC_GOES_ON = ("Updating lock file", "Generating lock file", "Use `dvc", "To track", "To enable")
 
 
 class SweepError(PtmoeError):
@@ -100,7 +104,7 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
         progress.advance()
 
     stage = cells[0].split("@")[0]
-    with Progress(f"{stage}, {jobs} at once", len(cells), "cell") as progress, ThreadPoolExecutor(jobs) as pool:
+    with Progress(f"{stage}, {jobs} at once", len(cells), "cells") as progress, ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run_cell, cells))
     if failures:
         raise SweepError(f"{len(failures)} of {len(cells)} cells failed:\n" + "\n".join(failures))
@@ -113,14 +117,11 @@ def summary(cell: str, output: str) -> str:
         return f"{cell}: up to date"
     if any("is cached - skipping run" in line for line in lines):
         return f"{cell}: restored from the run cache"
-    told = [line for line in lines if line.startswith("> ")]
-    start = lines.index(told[-1]) + 1 if told else 0
-    own = [
-        line
-        for line in lines[start:]
-        if not line.startswith(("Updating lock file", "Generating lock file", "Use `dvc", "To "))
-    ]
-    return f"{cell}: {own[-1].strip() if own else 'done'}"
+    start = next((number for number, line in enumerate(lines, start=1) if line.startswith("> ")), 0)
+    # What DVC says after the stage is advice.
+    own = list(itertools.takewhile(lambda line: not line.startswith(DVC_GOES_ON), lines[start:]))
+    result = own[-1].strip() if own else "done"
+    return result if result.startswith(cell.partition("@")[2]) else f"{cell}: {result}"
 
 
 def _dvc(*arguments: str) -> None:

@@ -64,9 +64,12 @@ def test_the_search_prefers_the_best_mean_and_then_the_lower_rate():
         ("Stage 'train@x' didn't change, skipping\nData and pipelines are up to date.\n", "train@x: up to date"),
         ("Stage 'train@x' is cached - skipping run, checking out outputs\n", "train@x: restored from the run cache"),
         (
-            "Running stage 'train@x':\n> python -m y\nloss 1\nloss 0.5\nUpdating lock file 'dvc.lock'\n",
+            "Running stage 'train@x':\n> python -m y\nloss 1\nloss 0.5\nUpdating lock file 'dvc.lock'\n\n"
+            "To track the changes with git, run:\n\n\tgit add dvc.lock\n\nTo enable auto staging, run:\n\n"
+            "\tdvc config core.autostage true\nUse `dvc push` to send your updates to remote storage.\n",
             "train@x: loss 0.5",
         ),
+        ("Running stage 'train@x':\n> python -m y\nx: 3 s\nUpdating lock file 'dvc.lock'\n", "x: 3 s"),
     ],
 )
 def test_a_cells_summary_is_its_own_last_line(output, line):

@@ -105,6 +105,35 @@ def theirs(model: Any, rows: list[Encoded], lengths: np.ndarray, with_prompt_ids
     return texts
 
 
+def floor(model: PromptedLM, rows: list[Encoded], lengths: np.ndarray, seconds: float) -> dict[str, float]:
+    """Compares a run with the bytes that it must move, at the rate of a copy in memory.
+
+    Each token of a full batch reads all weights once, and the keys and values of its own row; prompts are left out.
+    """
+    config: Any = model.base.config
+    size = model.base.dtype.itemsize
+    weights = size * sum(parameter.numel() for parameter in model.base.parameters())
+    column = 2 * size * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    contexts = np.array([row.prompt_length for row in rows]) + PROMPT_LENGTH
+    columns = int((lengths * contexts + lengths * (lengths + 1) // 2).sum())
+    moved = -(-int(lengths.sum()) // SLOTS) * weights + columns * column
+    source = torch.zeros(1 << 28, dtype=torch.uint8, device=device())
+    target = torch.empty_like(source)
+    target.copy_(source)
+    copies = []
+    for _ in range(5):
+        started_s = clock()
+        target.copy_(source)
+        copies.append(clock() - started_s)
+    rate = 2 * source.numel() / float(np.median(copies))
+    return {
+        "bytes": moved,
+        "bytes_per_second_of_a_copy": round(rate),
+        "floor_s": round(moved / rate, 3),
+        "share_of_floor": round(moved / rate / seconds, 3),
+    }
+
+
 def main() -> None:
     """Times the sides in turn and writes what was seen."""
     parser = arguments(__doc__, size="tiny")
@@ -154,6 +183,7 @@ def main() -> None:
             "seconds": {name: [round(value, 2) for value in values] for name, values in seconds.items()},
             "tokens_per_second": {name: round(int(lengths.sum()) / value) for name, value in medians.items()},
             "speed_ratio": {name: round(medians[name] / medians["ptmoe"], 2) for name in sides if name != "ptmoe"},
+            "floor": floor(model, rows, lengths, medians["ptmoe"]),
             "equal_texts": {
                 name: sum(a == b for a, b in zip(texts["ptmoe"], texts[name], strict=True))
                 for name in sides

@@ -68,7 +68,8 @@ def test_commands_are_what_a_shell_and_dvc_take():
 
 
 def test_profile_is_filled_in():
-    assert list(read_grid("size", "paper").settings["3B"]) == ["profiles.paper.base.name"]
+    keys = ["profiles.paper.base.name", "profiles.paper.base.revision"]
+    assert list(read_grid("size", "paper").settings["3B"]) == keys
     with pytest.raises(ScoringError, match="allowed: length, experts"):
         read_grid("nothing", "mini")
 

@@ -25,7 +25,7 @@ lint: .venv/installed
 readme: .venv/installed
 	python -m ptmoe.cli report --readme README.md
 
-# Trains the base model of `profile: mini` again; takes about an hour on one core.
+# Trains the base model of `profile: mini` again; takes 40 minutes on one core.
 tiny-base: .venv/installed
 	python -m ptmoe.pretraining --output ptmoe/models/tiny_base
 

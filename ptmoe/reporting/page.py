@@ -26,7 +26,7 @@ CAPTIONS = {
     "exact": "Share of validation rows that greedy decoding answers word for word; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
-    "routing": "Which expert each data set's examples get.",
+    "routing": "Which expert each data set's examples get; the first seed.",
 }
 
 

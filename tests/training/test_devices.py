@@ -23,8 +23,8 @@ KILLED = [("ptmoe", "off"), ("ft", "zero2"), ("ft", "zero3")]
 
 
 def curves(log: str) -> list[list[float]]:
-    """Rows of loss and validation loss."""
-    return [[float(value or 0) for value in line.split("\t")[1:3]] for line in log.splitlines()[1:]]
+    """Rows of loss, validation loss and share of exact validation answers."""
+    return [[float(value or 0) for value in line.split("\t")[1:4]] for line in log.splitlines()[1:]]
 
 
 class Many:

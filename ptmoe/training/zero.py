@@ -40,9 +40,17 @@ class ZeroEngine(Engine):
         # DeepSpeed still calls the old names of torch's collectives, which say so at every call.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
         self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
+        if self._train.deepspeed == "zero3":
+            self._partition(deepspeed)
         self._engine: Any = deepspeed.initialize(
             model=self.model, optimizer=self._optimiser, config=self._config(), dist_init_required=False
         )[0]
+
+    def _partition(self, deepspeed: Any) -> None:
+        """Moves the weights to the device one by one, this process's part of each: whole, they may not fit it."""
+        deepspeed.zero.Init(module=self.model, config_dict_or_path=self._config(), dtype=torch.float32)
+        for buffer in self.model.buffers():
+            buffer.data = buffer.data.to(self.accelerator.device)
 
     def _config(self) -> dict[str, Any]:
         config = json.loads((CONFIGS / f"{self._train.deepspeed}.json").read_text(encoding="utf-8"))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptmoe.models import prompted_lm
+from ptmoe.models.prompted_lm import PromptedLM
 from ptmoe.training.job import TrainJob
 from ptmoe.training.loop import Loop
 from ptmoe.training.run import train_here
@@ -31,6 +33,23 @@ class Runs:
 
 class Killed(BaseException):
     pass
+
+
+def count_moves(job: tuple[dict[str, Any], Path]) -> None:
+    """Trains a cell and writes how often the whole model was moved to a device."""
+    cell, file = job
+    os.chdir(file.parent)
+    moves: list[tuple] = []
+
+    class Watched(PromptedLM):
+        def to(self, *args: Any, **kwargs: Any) -> PromptedLM:
+            moves.append(args)
+            return super().to(*args, **kwargs)
+
+    prompted_lm.PromptedLM = Watched
+    train_here(TrainJob(**cell))
+    if os.environ["RANK"] == "0":
+        file.write_text(str(len(moves)))
 
 
 def train_all(runs: Runs) -> None:

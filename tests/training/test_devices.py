@@ -13,7 +13,7 @@ from ptmoe.errors import BaseModelError, TrainingError
 from ptmoe.training import cluster
 from ptmoe.training.launch import count_devices, launch
 from tests.conftest import ROOT
-from tests.training.many import Runs, train_all
+from tests.training.many import Runs, count_moves, train_all
 from tests.training.world import World
 
 STEPS = {"steps": 5, "eval_steps": 3, "save_steps": 2, "log_steps": 1, "micro_batch_size": 3, "keep": "last"}
@@ -90,6 +90,13 @@ def test_full_fine_tuning_of_a_bfloat16_base_computes_in_16_bit_and_keeps_32(tmp
         assert {tensor.dtype for tensor in load(adapter).values()} == {torch.float32}
         for one, two in zip(itertools.chain(*whole), itertools.chain(*curves(log)), strict=True):
             assert one == pytest.approx(two, abs=0.05)
+
+
+@pytest.mark.parametrize(("deepspeed", "moves"), [("zero2", 1), ("zero3", 0)])
+def test_weights_that_are_partitioned_never_lie_whole_on_a_device(many, tmp_path, deepspeed, moves):
+    cell = many.cell(f"moved-{deepspeed}", "ft", deepspeed)
+    launch(count_moves, (cell, tmp_path / "moves"), 2)
+    assert (tmp_path / "moves").read_text() == str(moves)
 
 
 def raise_error(message: str) -> None:

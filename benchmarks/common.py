@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ptmoe.data.encoded import Encoded
+from ptmoe.rows.encoded import Encoded
 
 END = 2
 VOCABULARY = 128_256

@@ -21,11 +21,11 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.data.encoded import EncodedSet, write_encoded
-from ptmoe.data.encoding import PromptEncoder, Statistics
-from ptmoe.data.example import Example
-from ptmoe.data.tables import batched, from_batch, read_batches, to_batch, write_batches
-from ptmoe.params import Params
+from ptmoe.config.params import Params
+from ptmoe.encoding.encoder import PromptEncoder, Statistics
+from ptmoe.examples.example import Example
+from ptmoe.examples.tables import batched, from_batch, read_batches, to_batch, write_batches
+from ptmoe.rows.encoded import EncodedSet, write_encoded
 
 # The pattern by which Llama 3 splits text before it looks for byte pairs.
 LLAMA_3_PATTERN = "|".join(

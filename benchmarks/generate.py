@@ -17,12 +17,12 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from benchmarks.common import arguments, clock, device, random_base, random_row, write
-from ptmoe.data.batching import collate
-from ptmoe.data.encoded import Encoded
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.rows.batches import collate
+from ptmoe.rows.encoded import Encoded
+from ptmoe.tuning.prompted_lm import PromptedLM
 
 PROMPT_LENGTH, SLOTS, LONGEST_ANSWER, MEAN_ANSWER = 40, 32, 768, 120
 

@@ -20,11 +20,11 @@ import torch
 from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 
 from benchmarks.common import alternately, arguments, compared, device, mrqa_like_rows, peak_bytes, random_base, write
-from ptmoe.data.batching import Batch, collate, global_batches
-from ptmoe.data.encoded import Encoded
-from ptmoe.models.prompted_lm import PromptedLM
-from ptmoe.params import Params
+from ptmoe.config.params import Params
+from ptmoe.rows.batches import Batch, collate, global_batches
+from ptmoe.rows.encoded import Encoded
 from ptmoe.training.engine import Engine
+from ptmoe.tuning.prompted_lm import PromptedLM
 
 PROMPT_LENGTH = 40
 ROUTED = ("dpt", "smop", "attempt", "ptmoe", "lora", "hydralora")

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # On first use: importing the package must not import torch.
     if name == "PromptedLM":
-        from ptmoe.models.prompted_lm import PromptedLM
+        from ptmoe.tuning.prompted_lm import PromptedLM
 
         return PromptedLM
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import ptmoe.commands
 from ptmoe import __version__
-from ptmoe.errors import reported_to_user
+from ptmoe.runtime.errors import reported_to_user
 
 
 def build_parser() -> argparse.ArgumentParser:

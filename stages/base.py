@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptmoe.cells import BASE_DIR
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import BASE_DIR
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     base = params.base
 
     # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.models.base import prepare_base
+    from ptmoe.base.model import prepare_base
 
     prepare_base(base, BASE_DIR)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import task_argument
-from ptmoe.data.download import download_task
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import task_argument
+from ptmoe.config.stage import StageParams
+from ptmoe.examples.download import download_task
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import BASE_DIR, task_argument
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import BASE_DIR, task_argument
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     template, max_length = params.template, params.max_length
 
     # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.data.encode import encode_task
+    from ptmoe.encoding.task import encode_task
 
     encode_task(task, template, max_length, Path("data/split") / task, BASE_DIR, Path("data/encoded") / task)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import BASE_DIR, Cell
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import BASE_DIR, Cell
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     generate, max_new_tokens = params.generate, params.max_new_tokens
 
     # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.generation.run import generate_cell
+    from ptmoe.generation.cell import generate_cell
 
     generate_cell(
         method_name=cell.method,

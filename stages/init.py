@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import BASE_DIR, task_argument
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import BASE_DIR, task_argument
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     text = StageParams("init", {"task": task}).init_text
 
     # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.models.text_init import write_text_init
+    from ptmoe.tuning.text_init import write_text_init
 
     write_text_init(text, BASE_DIR, Path("models/init") / f"{task}.safetensors")
 

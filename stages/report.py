@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.errors import reported_to_user
-from ptmoe.reporting.run import write_report
-from ptmoe.stage import StageParams
+from ptmoe.config.stage import StageParams
+from ptmoe.reporting.report import write_report
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import Cell
-from ptmoe.errors import reported_to_user
-from ptmoe.scoring.run import score_cell
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import Cell
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
+from ptmoe.scoring.cell import score_cell
 
 
 def main() -> None:

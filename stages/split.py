@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import task_argument
-from ptmoe.data.split import split_task
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import task_argument
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
+from ptmoe.splitting.split import split_task
 
 
 def main() -> None:

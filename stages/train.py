@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.cells import BASE_DIR, Cell
-from ptmoe.errors import reported_to_user
-from ptmoe.stage import StageParams
+from ptmoe.config.cells import BASE_DIR, Cell
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     }
 
     # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.training.run import train_cell
+    from ptmoe.training.cell import train_cell
 
     train_cell(
         task=cell.task,

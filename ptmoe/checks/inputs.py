@@ -7,11 +7,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ptmoe.base.geometry import Geometry
 from ptmoe.checks.check import Check
-from ptmoe.data.sources import GeneratedPlace, HubPlace, UrlPlace, Use, uses
-from ptmoe.errors import PtmoeError
-from ptmoe.models.geometry import Geometry
-from ptmoe.params import BaseParams, Params
+from ptmoe.config.params import BaseParams, Params
+from ptmoe.runtime.errors import PtmoeError
+from ptmoe.sources.registry import GeneratedPlace, HubPlace, UrlPlace, Use, uses
 
 TIMEOUT_S = 10
 
@@ -56,7 +56,7 @@ def method_checks(params: Params, config: Path | None) -> Iterator[Check]:
     if config is None:
         yield Check("methods", "warning", "not checked against the base model, whose config is not here yet")
         return
-    from ptmoe.methods.registry import load_method
+    from ptmoe.tuning.registry import load_method
 
     geometry = Geometry.from_config(config)
     for name in params.grid.methods:

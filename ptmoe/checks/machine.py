@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ptmoe.checks.check import Check
-from ptmoe.commands.sweep import visible_devices
-from ptmoe.params import Profile
+from ptmoe.config.params import Profile
+from ptmoe.runtime.devices import visible_devices
 
 NEEDED_GB = {"local": 2, "hub": 20}
 

@@ -30,10 +30,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Queues what is missing, waits for it, and writes the results."""
-    from ptmoe.errors import ScoringError
-    from ptmoe.params import Params
-    from ptmoe.progress import say
+    from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import collect, find_experiments, queue_command, read_grid, write
+    from ptmoe.runtime.errors import ScoringError
+    from ptmoe.runtime.progress import say
 
     params = Params.load()
     if args.task:
@@ -67,7 +67,7 @@ def _quoted(command: list[str]) -> list[str]:
 
 
 def _dvc(command: list[str]) -> None:
-    from ptmoe.errors import ScoringError
+    from ptmoe.runtime.errors import ScoringError
 
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
     if done.returncode:
@@ -76,7 +76,7 @@ def _dvc(command: list[str]) -> None:
 
 def _wait(jobs: int) -> None:
     """Starts the queue's workers, and again when they stop early, until nothing is queued or running."""
-    from ptmoe.progress import Progress
+    from ptmoe.runtime.progress import Progress
 
     total = _unfinished()
     with Progress("Experiments", total, "experiment") as progress:

@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import Any
 
-from ptmoe.errors import ParamsError
-from ptmoe.methods.params import MethodParams
-from ptmoe.models.geometry import Geometry
-from ptmoe.params import Params
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import MethodParams
+from ptmoe.config.params import Params
+from ptmoe.runtime.errors import ParamsError
 
 KEYS = ("prompt_length", "rank", "num_experts")
 
@@ -25,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
-    from ptmoe.models.hub import find_config
+    from ptmoe.base.hub import find_config
 
     if args.params is not None and args.params < 1:
         raise ParamsError(f"--params: got {args.params}; allowed: 1 or more")
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
 def budget_row(name: str, params: MethodParams, geometry: Geometry, budget: int | None) -> dict[str, Any]:
     """Counts one method; `problem` says why there is no count."""
-    from ptmoe.methods.budget import fitted
-    from ptmoe.methods.registry import load_method
+    from ptmoe.tuning.budget import fitted
+    from ptmoe.tuning.registry import load_method
 
     method = load_method(name)
     row: dict[str, Any] = {"trainable_parameters": None, **dict.fromkeys(KEYS), "share_of_base": None}

@@ -17,12 +17,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the cases."""
-    from ptmoe.errors import ScoringError
-    from ptmoe.params import Params
-    from ptmoe.progress import say
+    from ptmoe.config.params import Params
     from ptmoe.reporting.analysis import analyse
     from ptmoe.reporting.case_study import as_text, find, most_different
     from ptmoe.reporting.cells import read_task
+    from ptmoe.runtime.errors import ScoringError
+    from ptmoe.runtime.progress import say
 
     params = Params.load()
     grid = params.grid

@@ -22,14 +22,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each thing that both sides have."""
-    from ptmoe.errors import ScoringError
-    from ptmoe.params import Params
-    from ptmoe.progress import say
+    from ptmoe.config.params import Params
     from ptmoe.reporting.compare import compare_sides, pairs, resolve
     from ptmoe.reporting.costs import as_text
     from ptmoe.reporting.sections import p_value
+    from ptmoe.runtime.errors import ScoringError
+    from ptmoe.runtime.progress import say
     from ptmoe.scoring.metrics import NAMES
-    from ptmoe.scoring.stats import corrected
+    from ptmoe.statistics.estimates import corrected
 
     params = Params.load()
     if args.task:

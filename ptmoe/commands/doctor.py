@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ptmoe.checks.check import Check
-from ptmoe.params import Params
+from ptmoe.config.params import Params
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints one line for each thing that a run needs; returns 1 when something is missing."""
     from ptmoe.checks.inputs import base_check, method_checks, source_checks
     from ptmoe.checks.machine import machine_checks
-    from ptmoe.params import read_yaml
+    from ptmoe.config.params import read_yaml
 
     tree = read_yaml("params.yaml")
     params = Params(tree | ({"profile": args.profile} if args.profile else {}))

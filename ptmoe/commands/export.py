@@ -19,8 +19,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the folder and says where."""
-    from ptmoe.export import export_adapter
-    from ptmoe.progress import say
+    from ptmoe.export.forms import export_adapter
+    from ptmoe.runtime.progress import say
 
     out = args.output or Path("exports") / f"{args.adapter.resolve().name}-{args.to}"
     export_adapter(args.adapter, args.to, out)

@@ -30,7 +30,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the answers and says how many."""
-    from ptmoe.generation.predict import Limits, predict_file
+    from ptmoe.serving.predict import Limits, predict_file
 
     limits = Limits(args.max_new_tokens, args.max_length, args.max_batch_tokens)
     predict_file(args.adapter, args.input, args.output, limits, args.base, args.trust_remote_code)

@@ -24,12 +24,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does what the options ask for."""
-    from ptmoe.cells import Cell
-    from ptmoe.params import Params
-    from ptmoe.progress import say
+    from ptmoe.config.cells import Cell
+    from ptmoe.config.params import Params
     from ptmoe.reporting.costs import as_text, read_costs
     from ptmoe.reporting.readme import update_readme
-    from ptmoe.reporting.run import write_report
+    from ptmoe.reporting.report import write_report
+    from ptmoe.runtime.progress import say
 
     if args.readme:
         changed = update_readme(args.readme, Path("report/leaderboard.md"))

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the mean of each metric in percent."""
     import json
 
-    from ptmoe.errors import ScoringError
+    from ptmoe.runtime.errors import ScoringError
     from ptmoe.scoring.jsonl import read_predictions
     from ptmoe.scoring.metrics import COLUMNS, RULES, score_one
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_rows(path: Path, rows: list[dict], scores: list[dict[str, float]]) -> None:
     import json
 
-    from ptmoe.files import write_text
+    from ptmoe.runtime.files import write_text
 
     named = [{"id": row["id"]} if "id" in row else {} for row in rows]
     lines = [json.dumps(name | values, ensure_ascii=False) for name, values in zip(named, scores, strict=True)]

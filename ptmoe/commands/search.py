@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from ptmoe.cells import BASE_DIR, Cell
-from ptmoe.errors import ParamsError, TrainingError
-from ptmoe.files import write_text
-from ptmoe.params import Params
-from ptmoe.progress import Progress, say
+from ptmoe.config.cells import BASE_DIR, Cell
+from ptmoe.config.params import Params
+from ptmoe.runtime.errors import ParamsError, TrainingError
+from ptmoe.runtime.files import write_text
+from ptmoe.runtime.progress import Progress, say
 
 GRID = "0.0003,0.001,0.003,0.01,0.03,0.1,0.3,1"
 SCRATCH = Path(".checkpoints/search")
@@ -105,7 +105,7 @@ def _results(trials: Sequence[Trial], params: Params, jobs: int) -> Iterator[Res
 
 def try_rate(trial: Trial, params: Params) -> Result:
     """Trains one method with one learning rate and scores greedy answers to the validation rows."""
-    from ptmoe.training.run import train_cell
+    from ptmoe.training.cell import train_cell
 
     cell, profile = Cell(trial.task, trial.method, 0), params.profile
     folder = SCRATCH / f"{cell.name}-{trial.learning_rate:g}"
@@ -132,11 +132,11 @@ def try_rate(trial: Trial, params: Params) -> Result:
 
 def _validation_score(trial: Trial, params: Params, adapter: Path) -> float:
     """Returns the mean headline metric of greedy answers to the validation rows, in percent."""
-    from ptmoe.data.encoded import EncodedSet
+    from ptmoe.base.model import load_base, load_tokenizer, read_base_info
     from ptmoe.generation.decode import Decoder
-    from ptmoe.models.base import load_base, load_tokenizer, read_base_info
-    from ptmoe.models.prompted_lm import PromptedLM
+    from ptmoe.rows.encoded import EncodedSet
     from ptmoe.scoring.metrics import HEADLINE, score_one
+    from ptmoe.tuning.prompted_lm import PromptedLM
 
     task, profile = params.task(trial.task), params.profile
     info, tokenizer = read_base_info(BASE_DIR), load_tokenizer(BASE_DIR)

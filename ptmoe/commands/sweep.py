@@ -10,8 +10,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from ptmoe.errors import PtmoeError
-from ptmoe.progress import Progress, say
+from ptmoe.runtime.devices import visible_devices
+from ptmoe.runtime.errors import PtmoeError
+from ptmoe.runtime.progress import Progress, say
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
@@ -54,17 +55,6 @@ def run(args: argparse.Namespace) -> int:
         run_cells(cells_of(stage), jobs, devices)
     _dvc("repro")
     return 0
-
-
-def visible_devices() -> list[str]:
-    """Names the GPUs that CUDA_VISIBLE_DEVICES or the driver shows; empty on a machine without any."""
-    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in named.split(",") if name and name != "-1"]
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    return [str(index) for index in range(len(listed.splitlines()))]
 
 
 def cells_of(stage: str) -> list[str]:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptmoe.data.batching import collate
-from ptmoe.data.encoded import Encoded
-from ptmoe.errors import BaseModelError
 from ptmoe.generation.answer import Answer
-from ptmoe.methods.base import Routing
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.rows.batches import collate
+from ptmoe.rows.encoded import Encoded
+from ptmoe.runtime.errors import BaseModelError
+from ptmoe.tuning.method import Routing
+from ptmoe.tuning.prompted_lm import PromptedLM
 
 CHUNK_ROWS = 1024
 """Rows whose soft prompts are in memory at once."""

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from ptmoe.data.batching import collate
-from ptmoe.data.encoded import Encoded
-from ptmoe.errors import TrainingError
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.cache import merge_caches, merge_masks, slot_cache
-from ptmoe.models.prompted_lm import PromptedLM
-from ptmoe.progress import say
+from ptmoe.rows.batches import collate
+from ptmoe.rows.encoded import Encoded
+from ptmoe.runtime.errors import TrainingError
+from ptmoe.runtime.progress import say
+from ptmoe.tuning.prompted_lm import PromptedLM
 
 REFILL_FRACTION = 8
 """New rows enter once one slot in this many is free: every entry copies the cache."""

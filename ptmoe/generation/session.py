@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ptmoe.data.encoded import Encoded
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.partial import PartialAnswers
-from ptmoe.progress import Progress, say
+from ptmoe.rows.encoded import Encoded
+from ptmoe.runtime.progress import Progress, say
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptmoe.methods.base import RoutedPrompts
-from ptmoe.methods.mixture import ChunkedMixture
-from ptmoe.methods.params import AttemptParams
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import AttemptParams
+from ptmoe.tuning.method import RoutedPrompts
+from ptmoe.tuning.mixture import ChunkedMixture
 
 
 def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, SoftPrompt
-from ptmoe.methods.params import DeptParams
-from ptmoe.methods.svd import fit_length
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import DeptParams
+from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.tuning.svd import fit_length
 
 
 class DecomposedPromptUpdate(PromptMethod[DeptParams]):

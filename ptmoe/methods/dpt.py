@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import SoftPrompt
-from ptmoe.methods.budget import solved_rank
-from ptmoe.methods.low_rank import LowRankPrompt
-from ptmoe.methods.params import DecomposedPromptParams
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import DecomposedPromptParams
+from ptmoe.tuning.budget import solved_rank
+from ptmoe.tuning.low_rank import LowRankPrompt
+from ptmoe.tuning.method import SoftPrompt
 
 
 class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):

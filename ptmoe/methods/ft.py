@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-from ptmoe.methods.base import Method
-from ptmoe.methods.params import NothingParams
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import NothingParams
+from ptmoe.tuning.method import Method
 
 
 class FullFineTuning(Method[NothingParams]):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import Method
-from ptmoe.methods.layers import check_targets
-from ptmoe.methods.params import HydraLoraParams
-from ptmoe.models.geometry import Geometry, Linear
+from ptmoe.base.geometry import Geometry, Linear
+from ptmoe.config.methods import HydraLoraParams
+from ptmoe.tuning.layers import check_targets
+from ptmoe.tuning.method import Method
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import PreTrainedModel
 
-from ptmoe.methods.base import Method
-from ptmoe.methods.layers import check_targets
-from ptmoe.methods.params import LoraParams
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import LoraParams
+from ptmoe.tuning.layers import check_targets
+from ptmoe.tuning.method import Method
 
 
 class Lora(Method[LoraParams]):

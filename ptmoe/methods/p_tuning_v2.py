@@ -1,10 +1,10 @@
 """P-Tuning v2: trained keys and values in every layer (Liu et al. 2022; peft PrefixEncoder without projection)."""
 
-from ptmoe.methods.peft import PeftMethod
+from ptmoe.tuning.peft import PeftMethod
 
 
 class PTuningV2(PeftMethod):
-    """See `ptmoe.methods.peft`; the block of params.yaml decides."""
+    """See `ptmoe.tuning.peft`; the block of params.yaml decides."""
 
 
 METHOD = PTuningV2

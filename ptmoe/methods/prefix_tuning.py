@@ -1,10 +1,10 @@
 """Prefix tuning: keys and values of every layer from an MLP (Li and Liang 2021; peft PrefixEncoder, projected)."""
 
-from ptmoe.methods.peft import PeftMethod
+from ptmoe.tuning.peft import PeftMethod
 
 
 class PrefixTuning(PeftMethod):
-    """See `ptmoe.methods.peft`; the block of params.yaml decides."""
+    """See `ptmoe.tuning.peft`; the block of params.yaml decides."""
 
 
 METHOD = PrefixTuning

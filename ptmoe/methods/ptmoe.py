@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import RoutedPrompts
-from ptmoe.methods.budget import router_parameters, solved_rank
-from ptmoe.methods.low_rank import LowRankPrompt
-from ptmoe.methods.mixture import PromptMixture
-from ptmoe.methods.params import PtmoeParams
-from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import PtmoeParams
+from ptmoe.tuning.budget import router_parameters, solved_rank
+from ptmoe.tuning.low_rank import LowRankPrompt
+from ptmoe.tuning.method import RoutedPrompts
+from ptmoe.tuning.mixture import PromptMixture
+from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
 
 
 class PromptTuningMoE(LowRankPrompt[PtmoeParams], PromptMixture[PtmoeParams]):

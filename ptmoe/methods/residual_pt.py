@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ptmoe.methods.base import PromptMethod, SoftPrompt
-from ptmoe.methods.params import ResidualPromptParams
-from ptmoe.methods.svd import fit_length
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import ResidualPromptParams
+from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.tuning.svd import fit_length
 
 
 class ResidualPromptTuning(PromptMethod[ResidualPromptParams]):

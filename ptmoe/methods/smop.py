@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ptmoe.methods.base import RoutedPrompts
-from ptmoe.methods.budget import router_parameters
-from ptmoe.methods.mixture import ChunkedMixture
-from ptmoe.methods.params import SmopParams
-from ptmoe.methods.router import Router, expert_weights, linear_rule, masked_mean
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import SmopParams
+from ptmoe.tuning.budget import router_parameters
+from ptmoe.tuning.method import RoutedPrompts
+from ptmoe.tuning.mixture import ChunkedMixture
+from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
 
 
 class SparseMixtureOfPrompts(ChunkedMixture[SmopParams]):

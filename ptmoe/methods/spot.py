@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptmoe.errors import AdapterError
-from ptmoe.methods.base import PromptMethod, SoftPrompt
-from ptmoe.methods.params import SpotParams
-from ptmoe.models.adapters import read_adapter_config, read_adapter_tensors
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import SpotParams
+from ptmoe.runtime.errors import AdapterError
+from ptmoe.tuning.adapters import read_adapter_config, read_adapter_tensors
+from ptmoe.tuning.method import PromptMethod, SoftPrompt
 
 _TENSOR = "method.prompt"
 _SOURCES = ("pt", "spot")

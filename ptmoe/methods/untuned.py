@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptmoe.methods.base import Method
-from ptmoe.methods.params import NothingParams
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import NothingParams
+from ptmoe.tuning.method import Method
 
 
 class Untuned(Method[NothingParams]):

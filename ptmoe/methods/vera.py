@@ -1,10 +1,10 @@
 """VeRA: trained scales between frozen random matrices (Kopiczko et al. 2024; peft VeraConfig)."""
 
-from ptmoe.methods.peft import PeftMethod
+from ptmoe.tuning.peft import PeftMethod
 
 
 class Vera(PeftMethod):
-    """See `ptmoe.methods.peft`; the block of params.yaml decides."""
+    """See `ptmoe.tuning.peft`; the block of params.yaml decides."""
 
 
 METHOD = Vera

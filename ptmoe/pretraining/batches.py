@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ptmoe.data.mini.dice import Dice
 from ptmoe.pretraining.text import PAD, Piece
+from ptmoe.sources.mini.dice import Dice
 
 Make = Callable[[Dice], list[Piece]]
 IGNORED = -1

@@ -1,14 +1,14 @@
 """Training text in chat turns: questions on passages and word problems, answered in many styles."""
 
-from ptmoe.data.mini.dice import Dice
-from ptmoe.data.mini.math import Step, chain
-from ptmoe.data.mini.problems import ONE_STEP, TWO_STEP
-from ptmoe.data.mini.words import TRAIN
 from ptmoe.pretraining.documents import Document
 from ptmoe.pretraining.problems import MORE
 from ptmoe.pretraining.styles import FALLBACK, REQUESTS, SHARES, math_answer, neutral, qa_answer, request
 from ptmoe.pretraining.text import BOS, EOT, HEADER, HEADER_END, Piece, answer, values
 from ptmoe.pretraining.topics import passage, question
+from ptmoe.sources.mini.dice import Dice
+from ptmoe.sources.mini.math import Step, chain
+from ptmoe.sources.mini.problems import ONE_STEP, TWO_STEP
+from ptmoe.sources.mini.words import TRAIN
 
 FORMS = {
     operations: ONE_STEP.get(operations, ()) + TWO_STEP.get(operations, ()) + MORE.get(operations, ())

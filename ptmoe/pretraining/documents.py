@@ -1,10 +1,10 @@
 """Training text without chat turns: counting, restated passages, questions in plain text, and sums."""
 
-from ptmoe.data.mini.dice import Dice
-from ptmoe.data.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
-from ptmoe.data.mini.qa import Fact
 from ptmoe.pretraining.text import BOS, END, Piece, answer, nonce, values
 from ptmoe.pretraining.topics import facts, passage, question, value_as_written
+from ptmoe.sources.mini.dice import Dice
+from ptmoe.sources.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
+from ptmoe.sources.mini.qa import Fact
 
 Document = list[Piece]
 

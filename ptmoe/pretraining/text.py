@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ptmoe.data.mini.dice import Dice
-from ptmoe.data.mini.words import POOLS, TEST, TRAIN, words
+from ptmoe.sources.mini.dice import Dice
+from ptmoe.sources.mini.words import POOLS, TEST, TRAIN, words
 
 BOS = "<|begin_of_text|>"
 END = "<|end_of_text|>"

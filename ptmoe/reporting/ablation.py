@@ -13,18 +13,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
-from ptmoe.cells import Cell
-from ptmoe.errors import ScoringError
-from ptmoe.params import Params, read_yaml
+from ptmoe.config.cells import Cell
+from ptmoe.config.params import Params, read_yaml
 from ptmoe.reporting import figures
 from ptmoe.reporting.analysis import parts_of
 from ptmoe.reporting.compare import experiments, read_if_there
 from ptmoe.reporting.published import published
 from ptmoe.reporting.tables import percents, write_csv
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
+from ptmoe.scoring.cell import read_datasets
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE, NAMES
-from ptmoe.scoring.run import read_datasets
-from ptmoe.scoring.stats import Estimate, Resampling
+from ptmoe.statistics.estimates import Estimate, Resampling
 
 GRIDS = Path(__file__).parent / "grids.yaml"
 

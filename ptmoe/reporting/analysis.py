@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptmoe.errors import ScoringError
-from ptmoe.params import StatisticsParams
+from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.cells import TaskRun
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, weights
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE
-from ptmoe.scoring.stats import Comparison, Estimate, Resampling, compare, corrected
+from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
 
 AVERAGE = "average"
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ptmoe.errors import ScoringError
 from ptmoe.reporting.analysis import TaskAnalysis, align
 from ptmoe.reporting.cells import TaskRun
+from ptmoe.runtime.errors import ScoringError
 
 CONTEXT_LENGTH = 420
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.cells import Cell
+from ptmoe.config.cells import Cell
 from ptmoe.scoring.averages import average
 from ptmoe.scoring.metrics import COLUMNS
 

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.cells import Cell
-from ptmoe.errors import ScoringError
-from ptmoe.params import Grid, StatisticsParams
+from ptmoe.config.cells import Cell
+from ptmoe.config.params import Grid, StatisticsParams
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import weights
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE
-from ptmoe.scoring.stats import Comparison, compare
+from ptmoe.statistics.estimates import Comparison, compare
 
 Columns = dict[str, list]
 

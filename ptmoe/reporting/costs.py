@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptmoe.cells import Cell
+from ptmoe.config.cells import Cell
 
 FOLDER = Path(".costs")
 STAGES = ("train", "generate")

@@ -15,13 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from ptmoe.files import whole_file, write_text
 from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun, parameters_of
+from ptmoe.runtime.files import whole_file, write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.metrics import NAMES
-from ptmoe.scoring.routing import RoutingSummary
-from ptmoe.scoring.stats import Estimate
+from ptmoe.statistics.estimates import Estimate
+from ptmoe.statistics.routing import RoutingSummary
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptmoe.params import StatisticsParams
+from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
 from ptmoe.reporting.cells import CellResult
-from ptmoe.scoring.run import BY_EXPERT
-from ptmoe.scoring.stats import Comparison, Estimate, Resampling, Scores, compare, corrected
+from ptmoe.scoring.cell import BY_EXPERT
+from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, Scores, compare, corrected
 
 ROUTER, BEST, RANDOM, ORACLE = "router", "best expert", "random expert", "oracle"
 

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from ptmoe.params import StatisticsParams
+from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun
 from ptmoe.reporting.figures import colour_of, inline

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ptmoe.params import read_yaml
+from ptmoe.config.params import read_yaml
 
 FILE = Path(__file__).parent / "published.yaml"
 

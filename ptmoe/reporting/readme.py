@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptmoe.errors import ScoringError
-from ptmoe.files import write_text
+from ptmoe.runtime.errors import ScoringError
+from ptmoe.runtime.files import write_text
 
 BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 

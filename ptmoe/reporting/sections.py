@@ -16,8 +16,8 @@ from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.tables import NOTHING, percents, shown
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.metrics import NAMES
-from ptmoe.scoring.routing import RoutingSummary
-from ptmoe.scoring.stats import Comparison, Estimate
+from ptmoe.statistics.estimates import Comparison, Estimate
+from ptmoe.statistics.routing import RoutingSummary
 
 NUM_CASES = 3
 _BLOCKS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ptmoe.files import write_text
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
 from ptmoe.reporting.cells import TaskRun, best_exact, parameters_of
 from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.published import table_for
+from ptmoe.runtime.files import write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.metrics import NAMES
-from ptmoe.scoring.routing import RoutingSummary
-from ptmoe.scoring.stats import Estimate
+from ptmoe.statistics.estimates import Estimate
+from ptmoe.statistics.routing import RoutingSummary
 
 Rows = list[list[object]]
 NOTHING = "\u2013"

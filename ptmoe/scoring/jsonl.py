@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ptmoe.errors import ScoringError
+from ptmoe.runtime.errors import ScoringError
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptmoe.errors import ScoringError
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.math import score_math
 from ptmoe.scoring.qa import score_qa
 

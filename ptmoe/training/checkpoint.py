@@ -10,20 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptmoe.errors import CheckpointError
-from ptmoe.files import sha256_of, write_json
-from ptmoe.progress import say
+from ptmoe.runtime.errors import CheckpointError
+from ptmoe.runtime.files import checkpoint_root, sha256_of, write_json
+from ptmoe.runtime.progress import say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 KEPT = 2
 _ABOUT = "about.json"
-
-
-def checkpoint_root() -> Path:
-    """Returns `.checkpoints` of the project: of its main folder also where DVC runs an experiment in a copy."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints"
 
 
 class Checkpoints:

@@ -9,9 +9,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ptmoe.data.batching import Batch
-from ptmoe.models.prompted_lm import AnswerLoss, PromptedLM
-from ptmoe.params import TrainParams
+from ptmoe.config.params import TrainParams
+from ptmoe.rows.batches import Batch
+from ptmoe.tuning.prompted_lm import AnswerLoss, PromptedLM
 
 BUCKET_ELEMENTS = 1 << 25
 ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")

@@ -7,11 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ptmoe.files import sha256_of
+from ptmoe.runtime.files import sha256_of
 from ptmoe.training.job import TrainJob
 
 PACKAGE = Path(__file__).parents[1]
-_CODE = ("data/batching.py", "methods/*.py", "models/*.py", "training/*.py")
+_CODE = ("base/*.py", "methods/*.py", "rows/*.py", "training/*.py", "tuning/*.py")
 
 
 def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptmoe.data.encoded import EncodedSet
-from ptmoe.errors import BaseModelError, DataError
-from ptmoe.methods.params import MethodParams
-from ptmoe.params import TrainParams
+from ptmoe.config.methods import MethodParams
+from ptmoe.config.params import TrainParams
+from ptmoe.rows.encoded import EncodedSet
+from ptmoe.runtime.errors import BaseModelError, DataError
 
 
 @dataclass(frozen=True)

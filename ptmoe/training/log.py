@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ptmoe.methods.base import Routing
+from ptmoe.tuning.method import Routing
 
 COLUMNS = ("step", "loss", "validation_loss", "validation_exact", "learning_rate", "grad_norm")
 

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptmoe.data.batching import IGNORED, Batch, collate, global_batches, share_of
-from ptmoe.data.encoded import EncodedSet
-from ptmoe.errors import TrainingError
-from ptmoe.methods.base import Routing
-from ptmoe.methods.router import Router
-from ptmoe.progress import Progress, say
+from ptmoe.rows.batches import IGNORED, Batch, collate, global_batches, share_of
+from ptmoe.rows.encoded import EncodedSet
+from ptmoe.runtime.errors import TrainingError
+from ptmoe.runtime.progress import Progress, say
+from ptmoe.runtime.stopping import STOPPED_STATUS, StopRequest
 from ptmoe.training.checkpoint import Checkpoints
 from ptmoe.training.engine import Engine
 from ptmoe.training.job import TrainJob
 from ptmoe.training.log import StepLog, routing_sums
 from ptmoe.training.schedule import learning_rate_at
-from ptmoe.training.stopping import STOPPED_STATUS, StopRequest
+from ptmoe.tuning.method import Routing
+from ptmoe.tuning.router import Router
 
 VALIDATION_FACTOR = 2
 """Without activations to keep, validation takes this many times the rows of a training piece."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ptmoe.params import TrainParams
+from ptmoe.config.params import TrainParams
 
 
 def learning_rate_at(step: int, peak: float, train: TrainParams) -> float:

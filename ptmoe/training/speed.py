@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import PreTrainedModel
 
-from ptmoe.errors import TrainingError
-from ptmoe.params import TrainParams
+from ptmoe.config.params import TrainParams
+from ptmoe.runtime.errors import TrainingError
 
 
 def speed_up(base: PreTrainedModel, train: TrainParams) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptmoe.data.batching import Batch
-from ptmoe.errors import TrainingError
-from ptmoe.models.prompted_lm import AnswerLoss
+from ptmoe.rows.batches import Batch
+from ptmoe.runtime.errors import TrainingError
 from ptmoe.training.engine import Engine, make_optimiser
+from ptmoe.tuning.prompted_lm import AnswerLoss
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parent
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 

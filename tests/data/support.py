@@ -10,8 +10,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.models.base import BaseInfo
-from ptmoe.params import DataParams, TemplateParams
+from ptmoe.base.model import BaseInfo
+from ptmoe.config.params import DataParams, TemplateParams
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 LLAMA_3 = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>"]

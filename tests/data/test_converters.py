@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from ptmoe.data.convert import Tally, examples_of
-from ptmoe.data.converters.arithmetic import plain_number
-from ptmoe.data.converters.competition import boxed
-from ptmoe.data.sources import Source
-from ptmoe.data.text import digest, normalised
-from ptmoe.errors import DataError
+from ptmoe.examples.convert import Tally, examples_of
+from ptmoe.examples.converters.arithmetic import plain_number
+from ptmoe.examples.converters.competition import boxed
+from ptmoe.examples.text import digest, normalised
+from ptmoe.runtime.errors import DataError
+from ptmoe.sources.registry import Source
 from tests.data.support import real, write_lines
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ptmoe.data import remote, sources
-from ptmoe.data.download import download_task
-from ptmoe.data.raw import raw_files, read_manifest
-from ptmoe.data.sources import HubPlace, RemoteFile, Source, UrlPlace
-from ptmoe.errors import DataError, ParamsError
+from ptmoe.examples.download import download_task
+from ptmoe.runtime.errors import DataError, ParamsError
+from ptmoe.sources import registry as sources
+from ptmoe.sources import remote
+from ptmoe.sources.raw import raw_files, read_manifest
+from ptmoe.sources.registry import HubPlace, RemoteFile, Source, UrlPlace
 from tests.data.server import serving
 from tests.data.support import data_params, real, write_lines
 
@@ -271,7 +272,7 @@ def test_sources_file_is_sound():
 
 def test_download_and_split_import_no_model_library():
     code = (
-        "import sys, ptmoe.data.download, ptmoe.data.split; "
+        "import sys, ptmoe.examples.download, ptmoe.splitting.split; "
         "print([name for name in ('torch', 'transformers', 'datasets') if name in sys.modules])"
     )
     root = Path(__file__).parents[2]

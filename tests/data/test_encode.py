@@ -11,13 +11,13 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.data.encode import encode_task
-from ptmoe.data.encoded import Encoded, EncodedSet, write_encoded
-from ptmoe.data.encoding import PromptEncoder, Statistics
-from ptmoe.data.example import Example
-from ptmoe.data.tables import to_batch, write_batches
-from ptmoe.errors import BaseModelError, DataError
-from ptmoe.params import Params, TemplateParams
+from ptmoe.config.params import Params, TemplateParams
+from ptmoe.encoding.encoder import PromptEncoder, Statistics
+from ptmoe.encoding.task import encode_task
+from ptmoe.examples.example import Example
+from ptmoe.examples.tables import to_batch, write_batches
+from ptmoe.rows.encoded import Encoded, EncodedSet, write_encoded
+from ptmoe.runtime.errors import BaseModelError, DataError
 from tests.data.support import CHATML, CHATML_TEMPLATE, QA, TEXTS, tokenizer_of
 
 EXAMPLE = Example(

@@ -14,9 +14,9 @@ from tests.data.server import serving
 COMMIT = "c" * 40
 CODE = """
 import sys
-from ptmoe.data.remote import fetch_hub
-from ptmoe.data.sources import HubPlace
-from ptmoe.errors import reported_to_user
+from ptmoe.sources.remote import fetch_hub
+from ptmoe.sources.registry import HubPlace
+from ptmoe.runtime.errors import reported_to_user
 with reported_to_user():
     commit, files = fetch_hub(HubPlace.model_validate_json(sys.argv[1]))
     print(commit, *(f"{file.name}={file.read_text()}" for file in files))

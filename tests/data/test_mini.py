@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ptmoe.data.mini import TEST_SETS, generate
-from ptmoe.data.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT
-from ptmoe.data.mini.records import Record
-from ptmoe.data.mini.words import POOLS, TEST, TRAIN
+from ptmoe.sources.mini import TEST_SETS, generate
+from ptmoe.sources.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT
+from ptmoe.sources.mini.records import Record
+from ptmoe.sources.mini.words import POOLS, TEST, TRAIN
 
 TRAIN_ROWS, TEST_ROWS = 600, 100
 FIRST_QUESTION = "On which river does Berwick lie?"

@@ -9,14 +9,14 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
-from ptmoe.data.convert import Tally, examples_of
-from ptmoe.data.download import download_task
-from ptmoe.data.encode import encode_task
-from ptmoe.data.encoded import EncodedSet
-from ptmoe.data.sources import Source
-from ptmoe.data.split import split_task
-from ptmoe.errors import DataError
-from ptmoe.params import Params, read_yaml
+from ptmoe.config.params import Params, read_yaml
+from ptmoe.encoding.task import encode_task
+from ptmoe.examples.convert import Tally, examples_of
+from ptmoe.examples.download import download_task
+from ptmoe.rows.encoded import EncodedSet
+from ptmoe.runtime.errors import DataError
+from ptmoe.sources.registry import Source
+from ptmoe.splitting.split import split_task
 from tests.data.support import write_lines
 
 OWN = Source(converter="own", licence="")

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from ptmoe.data.download import download_task
-from ptmoe.data.encode import encode_task
-from ptmoe.data.encoded import EncodedSet
-from ptmoe.data.split import split_task
-from ptmoe.models.base import load_tokenizer, prepare_base
-from ptmoe.params import Params
+from ptmoe.base.model import load_tokenizer, prepare_base
+from ptmoe.config.params import Params
+from ptmoe.encoding.task import encode_task
+from ptmoe.examples.download import download_task
+from ptmoe.rows.encoded import EncodedSet
+from ptmoe.splitting.split import split_task
 from tests.data.support import data_params, real
 
 SQUAD = "mrqa/squad-train-seed-42-num-examples"

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from ptmoe.data import records
-from ptmoe.data.records import Record, columns_of, read_records
-from ptmoe.errors import DataError
+from ptmoe.examples import records
+from ptmoe.examples.records import Record, columns_of, read_records
+from ptmoe.runtime.errors import DataError
 
 
 def values(path):

@@ -8,12 +8,12 @@ import random
 import numpy as np
 import pytest
 
-from ptmoe.data.download import download_task
-from ptmoe.data.example import Example
-from ptmoe.data.leakage import Prints, overlap
-from ptmoe.data.split import choose, split_task
-from ptmoe.data.tables import gather, read_examples, to_batch, write_batches
-from ptmoe.errors import DataError
+from ptmoe.examples.download import download_task
+from ptmoe.examples.example import Example
+from ptmoe.examples.tables import gather, read_examples, to_batch, write_batches
+from ptmoe.runtime.errors import DataError
+from ptmoe.splitting.leakage import Prints, overlap
+from ptmoe.splitting.split import choose, split_task
 from tests.data.support import data_params, real, write_lines
 
 
@@ -144,7 +144,7 @@ def test_what_counts_as_a_leak():
 
 
 def test_gather_crosses_batches_in_the_order_asked(tmp_path, monkeypatch):
-    from ptmoe.data import tables
+    from ptmoe.examples import tables
 
     monkeypatch.setattr(tables, "BATCH_ROWS", 3)
     monkeypatch.setattr(tables, "GATHERED_ROWS", 4)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from ptmoe.data.batching import collate
-from ptmoe.errors import BaseModelError, TrainingError
 from ptmoe.generation.cache import HEADROOM
 from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.rows.batches import collate
+from ptmoe.runtime.errors import BaseModelError, TrainingError
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.methods.cases import trained
 from tests.models.bases import NAMES, tiny_base
 from tests.training.world import END, PARAMS, random_rows

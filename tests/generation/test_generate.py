@@ -3,9 +3,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from ptmoe.data.encoded import write_encoded
-from ptmoe.errors import AdapterError, BaseModelError, DataError
 from ptmoe.generation.decode import Decoder
+from ptmoe.rows.encoded import write_encoded
+from ptmoe.runtime.errors import AdapterError, BaseModelError, DataError
 from ptmoe.training.checkpoint import checkpoint_root
 from tests.training.world import random_rows
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.models.bases import VOCABULARY, tiny_base
 
 HIDDEN = 24

@@ -51,9 +51,9 @@ def test_a_folder_gives_the_same(config, tmp_path, capsys):
 
 @pytest.mark.parametrize("budget", [5_000, 81_920, 1_000_000])
 def test_each_method_is_as_large_as_the_budget_allows(config, budget, capsys):
-    from ptmoe.methods.registry import load_method
-    from ptmoe.models.geometry import Geometry
-    from ptmoe.params import Params
+    from ptmoe.base.geometry import Geometry
+    from ptmoe.config.params import Params
+    from ptmoe.tuning.registry import load_method
 
     geometry, params = Geometry.from_config(config), Params.load()
     for name, row in rows(capsys, "--base", config, "--params", str(budget)).items():

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ptmoe.methods.params import SCHEMAS, method_params
-from ptmoe.methods.registry import load_method
-from ptmoe.models.geometry import Geometry
-from ptmoe.params import Params, read_yaml
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import SCHEMAS, method_params
+from ptmoe.config.params import Params, read_yaml
+from ptmoe.tuning.registry import load_method
 from tests.models.test_geometry import LLAMA_1B
 
 TEXT = Path("docs/methods.md").read_text(encoding="utf-8")

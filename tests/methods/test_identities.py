@@ -4,10 +4,10 @@ import peft
 import pytest
 import torch
 
-from ptmoe.methods.params import method_params
-from ptmoe.methods.registry import load_method
-from ptmoe.methods.svd import fit_length
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import method_params
+from ptmoe.tuning.registry import load_method
+from ptmoe.tuning.svd import fit_length
 from tests.methods.cases import HIDDEN, batch, fresh, params_for, rows, trained
 from tests.models.bases import tiny_base
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.methods.cases import ALL, CASES, EXTRA, ROUTED, TRAINED, batch, fresh, params_for, trained
 from tests.models.bases import tiny_base
 

@@ -4,11 +4,11 @@ import peft
 import pytest
 import torch
 
-from ptmoe.errors import AdapterError, BaseModelError, ParamsError
-from ptmoe.methods.params import PeftParams, method_params
-from ptmoe.methods.peft import PeftMethod
-from ptmoe.methods.registry import load_method
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import PeftParams, method_params
+from ptmoe.runtime.errors import AdapterError, BaseModelError, ParamsError
+from ptmoe.tuning.peft import PeftMethod
+from ptmoe.tuning.registry import load_method
 from tests.methods.cases import EXTRA, HIDDEN, fresh, rows, trained
 from tests.models.bases import tiny_base
 from tests.models.test_geometry import LLAMA_1B
@@ -97,7 +97,7 @@ def test_prefixes_refuse_an_attention_that_they_cannot_join():
     base = tiny_base()
     base.config._attn_implementation = "flex_attention"
     with pytest.raises(BaseModelError, match="eager or sdpa, got flex_attention"):
-        from ptmoe.models.prompted_lm import PromptedLM
+        from ptmoe.tuning.prompted_lm import PromptedLM
 
         PromptedLM.create(base, "p_tuning_v2", EXTRA["p_tuning_v2"])
 
@@ -137,7 +137,7 @@ def test_spot_starts_from_another_runs_prompt(tmp_path):
     source = trained("pt")
     source.save(tmp_path)
     params = {"prompt_length": 6, "source": str(tmp_path)}
-    from ptmoe.models.prompted_lm import PromptedLM
+    from ptmoe.tuning.prompted_lm import PromptedLM
 
     model = PromptedLM.create(tiny_base(), "spot", params)
     model.method.initialise(torch.randn(9, HIDDEN))

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from ptmoe.errors import ParamsError
-from ptmoe.methods.budget import auto_rank
-from ptmoe.methods.params import SCHEMAS, method_params
-from ptmoe.methods.registry import load_method
-from ptmoe.models.geometry import Geometry
-from ptmoe.params import Params, read_yaml
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import SCHEMAS, method_params
+from ptmoe.config.params import Params, read_yaml
+from ptmoe.runtime.errors import ParamsError
+from ptmoe.tuning.budget import auto_rank
+from ptmoe.tuning.registry import load_method
 from tests.models.test_geometry import LLAMA_1B
 
 LLAMA_3B = LLAMA_1B | {"hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 24, "head_dim": 128}
@@ -124,7 +124,7 @@ def test_an_unknown_method_is_one_message():
 def test_importing_one_method_imports_no_other():
     others = sorted(set(SCHEMAS) - {"ptmoe"})
     code = (
-        "import sys; from ptmoe.methods.registry import load_method; load_method('ptmoe'); "
+        "import sys; from ptmoe.tuning.registry import load_method; load_method('ptmoe'); "
         f"assert not [m for m in {others!r} if f'ptmoe.methods.{{m}}' in sys.modules]; "
         "assert 'transformers' not in sys.modules and 'peft' not in sys.modules"
     )

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ptmoe.methods.attempt import masked_max
-from ptmoe.methods.base import Routing
-from ptmoe.methods.router import Router, alone, expert_weights, masked_mean
+from ptmoe.tuning.method import Routing
+from ptmoe.tuning.router import Router, alone, expert_weights, masked_mean
 from tests.methods.cases import batch, fresh, rows, trained
 
 GATES = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])

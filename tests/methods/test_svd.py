@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptmoe.methods.svd import decompose, low_rank_factors, numerical_rank
+from ptmoe.tuning.svd import decompose, low_rank_factors, numerical_rank
 
 
 def repeated_text(distinct: int, length: int, hidden: int, seed: int = 0) -> torch.Tensor:

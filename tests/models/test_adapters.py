@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ptmoe.errors import AdapterError
-from ptmoe.models.adapters import read_adapter_config
-from ptmoe.models.base import BaseInfo
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.base.model import BaseInfo
+from ptmoe.runtime.errors import AdapterError
+from ptmoe.tuning.adapters import read_adapter_config
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.methods.cases import PTMOE, trained
 from tests.models.bases import tiny_base
 
@@ -104,7 +104,7 @@ def test_an_interrupted_write_is_not_taken_for_an_adapter(folder, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ptmoe.models.adapters.write_json", fail)
+    monkeypatch.setattr("ptmoe.tuning.adapters.write_json", fail)
     with pytest.raises(KeyboardInterrupt):
         trained("pt").save(folder)
     with pytest.raises(AdapterError, match="is missing"):

@@ -7,12 +7,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.errors import BaseModelError
-from ptmoe.models.base import load_base, load_tokenizer, prepare_base, read_base_info
-from ptmoe.models.hub import fingerprint
-from ptmoe.models.prompted_lm import PromptedLM
-from ptmoe.models.text_init import read_text_init, write_text_init
-from ptmoe.params import BaseParams
+from ptmoe.base.hub import fingerprint
+from ptmoe.base.model import load_base, load_tokenizer, prepare_base, read_base_info
+from ptmoe.config.params import BaseParams
+from ptmoe.runtime.errors import BaseModelError
+from ptmoe.tuning.prompted_lm import PromptedLM
+from ptmoe.tuning.text_init import read_text_init, write_text_init
 from tests.models.bases import VOCABULARY, tiny_base
 
 
@@ -116,7 +116,7 @@ def test_text_init_holds_embeddings_and_their_svd(base_dir, tmp_path):
 
 
 def test_text_embeddings_are_scaled_as_the_base_scales_them():
-    from ptmoe.models.text_init import embed_text
+    from ptmoe.tuning.text_init import embed_text
 
     base = tiny_base("gemma3_text")
     embeds, _ = embed_text("any", base, lambda text, add_special_tokens: {"input_ids": [4, 5]})

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from ptmoe.base.model import BaseInfo
 from ptmoe.cli import main
-from ptmoe.models.base import BaseInfo
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.methods.cases import params_for, rows
 from tests.models.bases import tiny_base
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from ptmoe.errors import BaseModelError
-from ptmoe.models.geometry import Geometry
+from ptmoe.base.geometry import Geometry
+from ptmoe.runtime.errors import BaseModelError
 
 LLAMA_1B = {
     "model_type": "llama",
@@ -37,7 +37,7 @@ def test_names_match_whole_parts_of_a_path():
 def test_reading_a_config_imports_no_torch(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(LLAMA_1B))
     code = (
-        "import sys; from ptmoe.models.geometry import Geometry; "
+        "import sys; from ptmoe.base.geometry import Geometry; "
         f"Geometry.from_config({str(tmp_path)!r}); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ptmoe.errors import BaseModelError
-from ptmoe.models.joining import place
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.runtime.errors import BaseModelError
+from ptmoe.tuning.joining import place
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.methods.cases import TRAINED, batch, fresh, padded, params_for, rows, trained
 from tests.models.bases import NAMES, VOCABULARY, tiny_base
 

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 
-from ptmoe.errors import ParamsError
-from ptmoe.params import Params, read_yaml
-from ptmoe.stage import StageParams
+from ptmoe.config.params import Params, read_yaml
+from ptmoe.config.stage import StageParams
+from ptmoe.runtime.errors import ParamsError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ptmoe.files import sha256_of
+from ptmoe.runtime.files import sha256_of
 
 
 def stages_run(output: str) -> set[str]:

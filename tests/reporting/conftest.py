@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ptmoe.params import ScoreParams, StatisticsParams
-from ptmoe.scoring.run import score_cell
+from ptmoe.config.params import ScoreParams, StatisticsParams
+from ptmoe.scoring.cell import score_cell
 
 METHODS, SEEDS = ["none", "good", "same", "routed"], [0, 1, 2]
 SKILL = {"none": 0.05, "good": 0.9, "same": 0.5, "routed": 0.5}

@@ -3,9 +3,9 @@ import subprocess
 
 import pytest
 
-from ptmoe.errors import ScoringError
 from ptmoe.reporting.ablation import GRIDS, Point, find_experiments, queue_command, read_grid, write
-from ptmoe.scoring.stats import Estimate
+from ptmoe.runtime.errors import ScoringError
+from ptmoe.statistics.estimates import Estimate
 
 GRID_NAMES = ["length", "experts", "parameters", "routing", "size"]
 
@@ -46,7 +46,7 @@ def repository(tmp_path, monkeypatch):
 
 
 def test_every_grid_of_the_paper_is_there_and_valid(project_root):
-    from ptmoe.params import read_yaml
+    from ptmoe.config.params import read_yaml
 
     tree = read_yaml(project_root / "params.yaml")
     assert list(read_yaml(GRIDS)) == GRID_NAMES

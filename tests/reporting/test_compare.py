@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ptmoe.cells import Cell
 from ptmoe.commands.compare import _sentence
-from ptmoe.errors import ScoringError
-from ptmoe.params import Grid, StatisticsParams
+from ptmoe.config.cells import Cell
+from ptmoe.config.params import Grid, StatisticsParams
 from ptmoe.reporting.compare import compare_sides, pairs, resolve
+from ptmoe.runtime.errors import ScoringError
 
 STATISTICS = StatisticsParams(confidence=0.95, resamples=500)
 GRID = Grid.model_construct(tasks=["qa"], methods=["pt", "ptmoe"], seeds=[0, 1])

@@ -13,7 +13,7 @@ import pytest
 
 from ptmoe.reporting.analysis import analyse, claims
 from ptmoe.reporting.cells import read_task
-from ptmoe.reporting.run import write_report
+from ptmoe.reporting.report import write_report
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
 
 
@@ -174,7 +174,7 @@ def test_costs_stand_only_in_the_report_that_is_not_tracked(whole_run, tmp_path)
 
 def test_report_and_score_import_no_model_library():
     code = (
-        "import sys, ptmoe.reporting.run, ptmoe.scoring.run;"
+        "import sys, ptmoe.reporting.report, ptmoe.scoring.cell;"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers')])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from ptmoe.cells import Cell
-from ptmoe.errors import ScoringError
-from ptmoe.params import StatisticsParams
+from ptmoe.config.cells import Cell
+from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import analyse
 from ptmoe.reporting.case_study import as_text, find, most_different
 from ptmoe.reporting.cells import read_task
 from ptmoe.reporting.costs import as_text as table_text
 from ptmoe.reporting.costs import read_costs
 from ptmoe.reporting.readme import update_readme
+from ptmoe.runtime.errors import ScoringError
 from tests.reporting.conftest import METHODS, SEEDS
 
 STATISTICS = StatisticsParams(confidence=0.95, resamples=100)

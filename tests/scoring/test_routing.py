@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ptmoe.scoring.routing import summarise
+from ptmoe.statistics.routing import summarise
 
 
 def test_even_and_informative_routing_by_hand():

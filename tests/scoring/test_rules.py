@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptmoe.errors import ScoringError
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import average, weights
 from ptmoe.scoring.math import score_math
 from ptmoe.scoring.metrics import score_one

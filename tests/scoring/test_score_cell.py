@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ptmoe.errors import ScoringError
-from ptmoe.params import ScoreParams
-from ptmoe.scoring.run import score_cell
+from ptmoe.config.params import ScoreParams
+from ptmoe.runtime.errors import ScoringError
+from ptmoe.scoring.cell import score_cell
 
 QA = ScoreParams(metric="qa", rule="mrqa")
 MATH = ScoreParams(metric="math", rule="numeric")

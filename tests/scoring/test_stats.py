@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ptmoe.errors import ScoringError
-from ptmoe.scoring.stats import Resampling, compare, corrected, holm, permutation_p, present
+from ptmoe.runtime.errors import ScoringError
+from ptmoe.statistics.estimates import Resampling, compare, corrected, holm, permutation_p, present
 
 SHARES = {"a": 0.5, "b": 0.5}
 SIMULATIONS = 1000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptmoe.models import prompted_lm
-from ptmoe.models.prompted_lm import PromptedLM
+from ptmoe.training.cell import train_here
 from ptmoe.training.job import TrainJob
 from ptmoe.training.loop import Loop
-from ptmoe.training.run import train_here
+from ptmoe.tuning import prompted_lm
+from ptmoe.tuning.prompted_lm import PromptedLM
 
 
 @dataclass

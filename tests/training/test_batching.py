@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ptmoe.data.batching import collate, global_batches, share_of
-from ptmoe.data.encoded import Encoded
+from ptmoe.rows.batches import collate, global_batches, share_of
+from ptmoe.rows.encoded import Encoded
 
 SHORT = Encoded("a", "A", np.array([1, 5, 6, 9, 2], dtype=np.int32), 3, 1, 2, ["x"])
 LONG = Encoded("b", "A", np.array([1, 3, 4, 5, 8, 7, 2], dtype=np.int32), 4, 2, 4, ["y"])

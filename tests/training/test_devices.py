@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from ptmoe.errors import BaseModelError, TrainingError
-from ptmoe.training import cluster
-from ptmoe.training.launch import count_devices, launch
+from ptmoe.runtime import cluster
+from ptmoe.runtime.errors import BaseModelError, TrainingError
+from ptmoe.runtime.launch import count_devices, launch
 from tests.conftest import ROOT
 from tests.training.many import Runs, count_moves, train_all
 from tests.training.world import World
@@ -125,7 +125,7 @@ def write_world(file: Path) -> None:
     """Meets the processes of all nodes and writes how many there are."""
     import torch
 
-    from ptmoe.training.run import make_accelerator
+    from ptmoe.training.cell import make_accelerator
 
     accelerator = make_accelerator()
     total = accelerator.reduce(torch.tensor(10**accelerator.process_index))
@@ -136,7 +136,7 @@ def write_world(file: Path) -> None:
 STAGE = """
 import sys
 from pathlib import Path
-from ptmoe.training.launch import launch
+from ptmoe.runtime.launch import launch
 from tests.training.test_devices import write_world
 if __name__ == "__main__":
     launch(write_world, Path("met.txt"), 1)

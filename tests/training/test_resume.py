@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ptmoe.errors import CheckpointError
+from ptmoe.runtime.errors import CheckpointError
 from ptmoe.training import checkpoint
 from ptmoe.training.loop import Loop
 from tests.conftest import ROOT

@@ -4,7 +4,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from ptmoe.errors import TrainingError
+from ptmoe.runtime.errors import TrainingError
 from ptmoe.training.speed import speed_up
 from tests.models.bases import tiny_base
 from tests.training.world import TRAIN

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from ptmoe.data.batching import collate
-from ptmoe.data.encoded import Encoded, write_encoded
-from ptmoe.errors import BaseModelError, DataError, ParamsError, TrainingError
-from ptmoe.models.base import load_base, read_base_info
-from ptmoe.models.prompted_lm import PromptedLM
-from ptmoe.training.run import train_cell
+from ptmoe.base.model import load_base, read_base_info
+from ptmoe.rows.batches import collate
+from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, TrainingError
+from ptmoe.training.cell import train_cell
+from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.training.world import END, PARAMS, random_rows
 
 

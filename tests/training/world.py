@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ptmoe.data.encoded import Encoded, write_encoded
-from ptmoe.methods.params import method_params
-from ptmoe.models.base import prepare_base
-from ptmoe.models.text_init import write_text_init
-from ptmoe.params import BaseParams, GenerateParams, TrainParams
+from ptmoe.base.model import prepare_base
+from ptmoe.config.methods import method_params
+from ptmoe.config.params import BaseParams, GenerateParams, TrainParams
+from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.tuning.text_init import write_text_init
 from tests.models.bases import VOCABULARY, tiny_base
 
 END = 2
@@ -141,7 +141,7 @@ class World:
 
     def train(self, method: str, out: str = "out", **changes: Any) -> tuple[bytes, str]:
         """Trains and returns the adapter's bytes and its log."""
-        from ptmoe.training.run import train_cell
+        from ptmoe.training.cell import train_cell
 
         arguments = self.arguments(method, out, **changes)
         train_cell(**arguments)
@@ -158,7 +158,7 @@ class World:
         forced_experts: bool = False,
     ) -> Path:
         """Answers the test rows and returns the file."""
-        from ptmoe.generation.run import generate_cell
+        from ptmoe.generation.cell import generate_cell
 
         file = self.root / out / f"qa-{method}-0.parquet"
         generate_cell(

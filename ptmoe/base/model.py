@@ -1,0 +1,196 @@
+"""The frozen base model: prepared once as a small folder of facts and tokenizer, loaded from where its weights lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ptmoe.base.geometry import Geometry
+from ptmoe.base.hub import LOCAL, TOKENIZER_FILES, find_folder, fingerprint
+from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.files import write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ptmoe.config.params import BaseParams
+
+INFO_FILE = "base.json"
+
+
+@dataclass(frozen=True)
+class BaseInfo:
+    """Which base model this is and how to run it.
+
+    Attributes:
+        revision: the full Hub commit, or `local`.
+        fingerprint: SHA-256 over config and weights; empty where the model was never on disk.
+        eos_token_ids: any of these ends an answer.
+        parameters: weights of the whole model.
+    """
+
+    name: str
+    revision: str
+    fingerprint: str
+    dtype: str
+    attention: str
+    trust_remote_code: bool
+    pad_token_id: int
+    eos_token_ids: list[int]
+    parameters: int
+
+    @classmethod
+    def of_model(cls, base: PreTrainedModel, parameters: int) -> Self:
+        """Describes a model in memory by what its config knows; `parameters` counts its own weights."""
+        config, generation = base.config, base.generation_config
+        eos = _as_list(getattr(generation, "eos_token_id", None) or getattr(config, "eos_token_id", None))
+        pad = getattr(generation, "pad_token_id", None)
+        pad = getattr(config, "pad_token_id", None) if pad is None else pad
+        return cls(
+            name=config.name_or_path or "",
+            revision=getattr(config, "_commit_hash", None) or LOCAL,
+            fingerprint="",
+            dtype=str(base.dtype).removeprefix("torch."),
+            attention=config._attn_implementation or "sdpa",
+            trust_remote_code=False,
+            pad_token_id=pad if pad is not None else (eos or [0])[0],
+            eos_token_ids=eos,
+            parameters=parameters,
+        )
+
+
+def _as_list(ids: Any) -> list[int]:
+    if ids is None:
+        return []
+    return [ids] if isinstance(ids, int) else list(ids)
+
+
+def prepare_base(params: BaseParams, out: Path) -> None:
+    """Writes base.json, config and tokenizer of a base model to `out`; downloads the weights where they are missing.
+
+    Raises:
+        BaseModelError: the model cannot be found or lacks a file that is needed.
+    """
+    folder, revision = find_folder(params.name, params.revision, params.trust_remote_code)
+    print_of_weights = fingerprint(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    for pattern in (*TOKENIZER_FILES, *(["*.py"] if params.trust_remote_code else [])):
+        for path in sorted(folder.glob(pattern)):
+            if not path.name.endswith(".index.json"):
+                shutil.copyfile(path, out / path.name)
+    tokenizer = _tokenizer(out, params.trust_remote_code)
+    eos = _eos_token_ids(out, tokenizer)
+    info = BaseInfo(
+        name=params.name,
+        revision=revision,
+        fingerprint=print_of_weights,
+        dtype=params.dtype,
+        attention=params.attention,
+        trust_remote_code=params.trust_remote_code,
+        pad_token_id=[*_as_list(tokenizer.pad_token_id), *eos][0],
+        eos_token_ids=eos,
+        parameters=Geometry.from_config(out).parameters,
+    )
+    write_json(out / INFO_FILE, asdict(info))
+
+
+def _eos_token_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Collects the end tokens of generation config, config and tokenizer (chat models end a turn with their own)."""
+    ids: list[int] = []
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            ids += _as_list(json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id"))
+    ids = list(dict.fromkeys([*ids, *_as_list(tokenizer.eos_token_id)]))
+    if not ids:
+        raise BaseModelError(f"{folder}: neither config nor tokenizer names an end token, so answers would not end")
+    return ids
+
+
+def read_base_info(base_dir: Path) -> BaseInfo:
+    """Reads base.json.
+
+    Raises:
+        BaseModelError: the folder was not written by `prepare_base`.
+    """
+    try:
+        return BaseInfo(**json.loads((base_dir / INFO_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BaseModelError(f"{base_dir / INFO_FILE} is missing; run `dvc repro base`") from None
+    except (ValueError, TypeError):
+        raise BaseModelError(f"{base_dir / INFO_FILE} is damaged; run `dvc repro -f base`") from None
+
+
+def load_base(base_dir: Path) -> PreTrainedModel:
+    """Loads the model that a folder of `prepare_base` describes, frozen and in eval mode.
+
+    Raises:
+        BaseModelError: the weights are gone or cannot be loaded as asked.
+    """
+    return open_base(read_base_info(base_dir))
+
+
+def open_base(info: BaseInfo) -> PreTrainedModel:
+    """Loads a base model, frozen and in eval mode.
+
+    Raises:
+        BaseModelError: the weights are gone or cannot be loaded as asked.
+    """
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
+    # A progress bar belongs on a terminal, not in the log of a stage.
+    bars = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        model = _model_class(folder, info.trust_remote_code).from_pretrained(
+            folder,
+            dtype=info.dtype,
+            attn_implementation=info.attention,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=info.trust_remote_code,
+        )
+    except (ImportError, OSError, ValueError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BaseModelError(
+            f"base model {info.name} cannot be loaded with dtype {info.dtype}, attention {info.attention}: {reason}"
+        ) from None
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    return model.requires_grad_(False).eval()
+
+
+def _model_class(folder: Path, with_code: bool) -> Any:
+    """Imports the one class that the config names: importing all of transformers' auto classes takes seconds."""
+    import transformers
+
+    names = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
+    if not with_code and names[0].endswith(("ForCausalLM", "LMHeadModel")) and hasattr(transformers, names[0]):
+        return getattr(transformers, names[0])
+    return transformers.AutoModelForCausalLM
+
+
+def load_tokenizer(base_dir: Path) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer from a folder of `prepare_base`.
+
+    Raises:
+        BaseModelError: the folder holds no usable tokenizer.
+    """
+    return _tokenizer(base_dir, read_base_info(base_dir).trust_remote_code)
+
+
+def _tokenizer(folder: Path, with_code: bool) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=with_code)
+    except (OSError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BaseModelError(f"the tokenizer of {folder} cannot be loaded: {reason}") from None

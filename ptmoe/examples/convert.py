@@ -1,0 +1,123 @@
+"""The examples of a source: its files, converted, counted and checked against what is known of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ptmoe.examples.converters.forms import Form, Unusable
+from ptmoe.examples.converters.registry import CONVERTERS
+from ptmoe.examples.example import Example
+from ptmoe.examples.records import columns_of, read_records
+from ptmoe.examples.text import digest
+from ptmoe.runtime.errors import DataError
+from ptmoe.sources.registry import Source
+
+
+@dataclass
+class Tally:
+    """What became of a source's rows; every row is counted in exactly one of the first three.
+
+    Attributes:
+        rows: data set -> examples made.
+        dropped: data set -> reason -> rows of that data set that cannot be used.
+        selected_out: reason -> rows that belong to no data set of the source.
+        renamed: ids that occurred before and got a number.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    selected_out: Counter[str] = field(default_factory=Counter)
+    renamed: int = 0
+
+    def add(self, unusable: Unusable) -> None:
+        if unusable.selected_out:
+            self.selected_out[unusable.reason] += 1
+        else:
+            self.dropped.setdefault(unusable.dataset, Counter())[unusable.reason] += 1
+
+    def found(self, dataset: str) -> int:
+        """Rows of a data set, usable or not."""
+        return self.rows[dataset] + sum(self.dropped.get(dataset, Counter()).values())
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys([*self.rows, *self.dropped]))
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the counts as plain JSON."""
+        return {
+            "rows": dict(self.rows),
+            "dropped": {name: dict(sorted(reasons.items())) for name, reasons in self.dropped.items()},
+            "selected_out": dict(sorted(self.selected_out.items())),
+            "ids_renamed": self.renamed,
+        }
+
+
+def form_of(path: Path, converter: str) -> Form:
+    """Finds the form of a file by its columns.
+
+    Raises:
+        DataError: no form of the converter has these columns.
+    """
+    columns = columns_of(path)
+    if not columns:
+        raise DataError(f"{path.name} holds no record")
+    for form in CONVERTERS[converter]:
+        if form.columns <= columns:
+            return form
+    wanted = " or ".join(f"({', '.join(sorted(form.columns))})" for form in CONVERTERS[converter])
+    raise DataError(
+        f"{path.name} has the keys {', '.join(sorted(columns))}; the converter {converter!r} needs {wanted}"
+    )
+
+
+def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example | Unusable]:
+    for path in files:
+        form = form_of(path, source.converter)
+        columns = frozenset() if form.own else form.columns | form.optional
+        # A record may name its data set itself; where it does not, the source or else the file does.
+        dataset = path.name.split(".")[0]
+        if len(source.datasets) == 1:
+            dataset = next(iter(source.datasets))
+        elif form.own and len(files) == 1:
+            dataset = name
+        yield from form.convert(read_records(path, columns), dataset)
+
+
+def examples_of(name: str, source: Source, files: list[Path], training: bool, tally: Tally) -> Iterator[Example]:
+    """Yields a source's examples in the order of its files and counts them.
+
+    Args:
+        name: the source's name; names the data set where nothing else does.
+        source: its entry in sources.yaml.
+        files: its raw files.
+        training: whether the examples are trained on and so need a target; a test example has none.
+        tally: is filled while the examples are taken.
+
+    Raises:
+        DataError: a record is malformed or an own id occurs twice.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    for position, made in enumerate(_converted(name, source, files)):
+        if source.first and position >= source.first:
+            made = Unusable(f"after the first {source.first} rows", made.dataset, selected_out=True)
+        elif training and isinstance(made, Example) and not made.target:
+            made = Unusable("no target", made.dataset)
+        if isinstance(made, Unusable):
+            tally.add(made)
+            continue
+        seen[made.dataset, made.id] += 1
+        times = seen[made.dataset, made.id]
+        if times > 1:
+            if source.converter == "own" and made.id != digest(made.question, made.context):
+                raise DataError(
+                    f"{name}: the id {made.id!r} occurs twice in {made.dataset}; make it unique or leave it out"
+                )
+            tally.renamed += 1
+            made = replace(made, id=f"{made.id}-{times}")
+        tally.rows[made.dataset] += 1
+        yield made if training else replace(made, target="")

@@ -1,0 +1,96 @@
+"""The download stage: the raw files of a task's sources, and a manifest that is written last."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ptmoe.config.params import DataParams
+from ptmoe.examples.convert import Tally, examples_of
+from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import sha256_of, write_json
+from ptmoe.runtime.progress import say
+from ptmoe.sources.fetch import place_files
+from ptmoe.sources.raw import MANIFEST
+from ptmoe.sources.registry import Place, Use, uses
+
+
+def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
+    """Fetches every source of a task into `out/<source>/` and checks it.
+
+    Args:
+        task: the task's name, for messages.
+        data: its sources.
+        mirror: a folder or URL that holds `<source>/<file>`, or `none`.
+        out: the stage's output folder.
+
+    Raises:
+        ParamsError: a source is unknown or used against its role.
+        DataError: no place of a source gives what is expected of it.
+    """
+    for use in uses(data):
+        folder = out / use.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        manifest = _first_good(use, mirror, folder)
+        write_json(folder / MANIFEST, manifest)
+        rows = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
+        say(f"{task}: {use.name} from {manifest['from']}: {rows} rows")
+
+
+def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
+    """Tries the places of a source in order; a place that fails is named aloud, never skipped in silence."""
+    places: Sequence[Place | str] = [use.local] if use.local else use.source.places
+    failures = []
+    for place in places:
+        try:
+            origin, files = place_files(use.name, place, use.role, mirror, folder)
+            return {"source": use.name, "from": origin, "licence": use.source.licence} | _survey(use, files)
+        except DataError as error:
+            failures.append(str(error))
+            if len(places) > len(failures):
+                say(f"  {use.name}: {error}\n  {use.name}: trying the next place")
+            for path in folder.iterdir():
+                path.unlink()
+    listed = "\n".join(f"  {failure}" for failure in failures)
+    raise DataError(f"source {use.name} cannot be had:\n{listed}" if len(failures) > 1 else failures[0])
+
+
+def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
+    """Converts everything once, so that a damaged or unexpected file is found here and not hours later."""
+    tally = Tally()
+    must_contain = "" if use.local else "".join(use.source.contains.split())
+    contained = not must_contain
+    for example in examples_of(use.name, use.source, files, use.role == "train", tally):
+        contained = contained or must_contain in "".join(example.question.split())
+    if not tally.rows:
+        raise DataError(f"{use.name}: no usable row in {', '.join(path.name for path in files)}: {tally.summary()}")
+    if not contained:
+        raise DataError(
+            f"{use.name}: no question holds {use.source.contains!r}, so these are not the rows of the paper"
+        )
+    _check_sizes(use, tally)
+    described = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
+    return tally.summary() | {"files": described}
+
+
+def _check_sizes(use: Use, tally: Tally) -> None:
+    """Compares the rows found with those expected; the user's own file may have any number."""
+    expected = use.source.datasets
+    if use.local:
+        expected = {name: rows for name, rows in expected.items() if name in tally.datasets}
+    different = [
+        f"{name}: {tally.found(name)} rows, expected {expected.get(name, 0)}"
+        for name in [*expected, *(name for name in tally.datasets if name not in expected)]
+        if expected and tally.found(name) != expected.get(name, 0)
+    ]
+    if use.local:
+        if different:
+            say(f"  {use.name}: not the published size ({'; '.join(different)})")
+        return
+    if different:
+        raise DataError(f"{use.name}: {'; '.join(different)}")
+    if use.role != "train" and tally.dropped and not use.source.partial:
+        raise DataError(f"{use.name}: a test set must be whole, but rows cannot be used: {tally.summary()['dropped']}")

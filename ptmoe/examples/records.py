@@ -1,0 +1,241 @@
+"""Raw files as a stream of records, whatever the container: JSON, JSONL, XML (gzip or not) and parquet.
+
+Bytes that are no record of the container (bad UTF-8, bad JSON, a truncated gzip) are an error that names file
+and line: they mean a damaged file, and what follows them cannot be trusted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+from xml.etree import ElementTree
+
+from ptmoe.runtime.errors import DataError
+from ptmoe.sources.raw import CONTAINERS
+
+_CHUNK_CHARACTERS = 1 << 20
+_PARQUET_ROWS = 512
+_REQUIRED: Any = object()
+_NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One raw record and where it stands, for messages."""
+
+    values: dict[str, Any]
+    where: str
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise DataError(f"{self.where}: {problem}")
+
+    def get(self, key: str, kind: type, default: Any = _REQUIRED) -> Any:
+        """Returns a value of the given type; `null` counts as absent.
+
+        Raises:
+            DataError: the key is absent and has no default, or the value is of another type.
+        """
+        value = self.values.get(key)
+        if value is None:
+            if default is not _REQUIRED:
+                return default
+            self.refuse(f"the key {key!r} is missing; the record has {', '.join(self.values) or 'no keys'}")
+        if not isinstance(value, kind):
+            wanted, got = _NAMES[kind], _NAMES.get(type(value), type(value).__name__)
+            self.refuse(f"{key!r} must be {wanted}, got {got}: {value!r:.80}")
+        return value
+
+    def text(self, key: str, default: Any = _REQUIRED) -> str:
+        """Returns a string without the white space around it."""
+        return self.get(key, str, default).strip()
+
+    def number(self, key: str) -> str:
+        """Returns a number, or a string, as a string: `8`, `"8"` and `"8.0"` are all found in the wild."""
+        value = self.values.get(key)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return self.text(key)
+        return str(value).strip()
+
+    def texts(self, key: str, default: Any = _REQUIRED) -> list[str]:
+        """Returns a list of strings, those that hold nothing left out."""
+        values = self.get(key, list, default)
+        if not all(isinstance(value, str) for value in values):
+            self.refuse(f"{key!r} must be a list of strings, got {values!r:.80}")
+        return [value.strip() for value in values if value.strip()]
+
+    def children(self, key: str) -> Iterator[Record]:
+        """Yields the objects of a list."""
+        for number, value in enumerate(self.get(key, list), 1):
+            if not isinstance(value, dict):
+                self.refuse(f"{key!r} must be a list of objects, got {value!r:.80}")
+            yield Record(value, f"{self.where}, {key} {number}")
+
+
+def container(path: Path) -> str:
+    """Returns the container's name, e.g. `.jsonl`.
+
+    Raises:
+        DataError: the file's name ends in none of `CONTAINERS`.
+    """
+    for ending in sorted(CONTAINERS, key=len, reverse=True):
+        if path.name.lower().endswith(ending):
+            return ending.removesuffix(".gz")
+    raise DataError(f"{path.name} is of no known kind; allowed: {', '.join(CONTAINERS)}")
+
+
+def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[Record]:
+    """Streams the records of a file.
+
+    Args:
+        path: the file; its name tells the container.
+        columns: the only columns to read from a parquet file; empty for all.
+
+    Raises:
+        DataError: the file is damaged; the message names file and line.
+    """
+    kind = container(path)
+    if kind == ".parquet":
+        yield from _read_parquet(path, columns)
+        return
+    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
+        reader = {".jsonl": _read_lines, ".json": _read_json, ".xml": _read_xml}[kind]
+        try:
+            yield from reader(file, path.name)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path.name}: the gzip data is truncated or damaged ({error}); fetch it again") from None
+
+
+def _parsed(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: invalid UTF-8 at byte {error.start}") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{where}: invalid JSON ({error}): {line[:60]!r}") from None
+
+
+def _read_lines(file: IO[bytes], name: str) -> Iterator[Record]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        where = f"{name}, line {number}"
+        value = _parsed(line.removeprefix(b"\xef\xbb\xbf"), where)
+        if not isinstance(value, dict):
+            raise DataError(f"{where}: a line must hold one JSON object, got {line[:60]!r}")
+        yield Record(value, where)
+
+
+def _read_json(file: IO[bytes], name: str) -> Iterator[Record]:
+    """Streams a top-level list in constant memory; a top-level object is one record."""
+    first = file.read(1)
+    while first and first in b" \t\r\n\xef\xbb\xbf":
+        first = file.read(1)
+    if first == b"[":
+        yield from _read_list(file, name)
+        return
+    value = _parsed(first + file.read(), name)
+    if not isinstance(value, dict):
+        raise DataError(f"{name}: must hold a list of objects or one object, got {value!r:.60}")
+    yield Record(value, name)
+
+
+def _read_list(file: IO[bytes], name: str) -> Iterator[Record]:
+    decoder = json.JSONDecoder()
+    buffer, start, number = "", 0, 0
+    chunks = _text_chunks(file, name)
+    while True:
+        where = f"{name}, record {number + 1}"
+        start = _skipped(buffer, start, " \t\r\n" if number == 0 else " \t\r\n,")
+        if buffer[start : start + 1] == "]":
+            return
+        try:
+            if start == len(buffer):
+                raise json.JSONDecodeError("the list does not end", buffer, start)
+            value, start = decoder.raw_decode(buffer, start)
+        except json.JSONDecodeError as error:
+            more = next(chunks, "")
+            if not more:
+                raise DataError(f"{where}: invalid JSON ({error.msg}); the file may be cut off") from None
+            buffer, start = buffer[start:] + more, 0
+            continue
+        if not isinstance(value, dict):
+            raise DataError(f"{where}: must be a JSON object, got {value!r:.60}")
+        number += 1
+        yield Record(value, where)
+
+
+def _skipped(text: str, start: int, characters: str) -> int:
+    while start < len(text) and text[start] in characters:
+        start += 1
+    return start
+
+
+def _text_chunks(file: IO[bytes], name: str) -> Iterator[str]:
+    rest = b""
+    while chunk := file.read(_CHUNK_CHARACTERS):
+        chunk = rest + chunk
+        # A character may be cut at the end of a chunk: up to three bytes wait for the next one.
+        for kept in range(4):
+            try:
+                yield chunk[: len(chunk) - kept].decode()
+                rest = chunk[len(chunk) - kept :]
+                break
+            except UnicodeDecodeError as error:
+                if kept == 3 or error.start < len(chunk) - 4:
+                    raise DataError(f"{name}: invalid UTF-8 near {chunk[error.start : error.start + 20]!r}") from None
+    if rest:
+        raise DataError(f"{name}: invalid UTF-8 at its end; the file may be cut off")
+
+
+def _read_xml(file: IO[bytes], name: str) -> Iterator[Record]:
+    """Streams elements that have an `ID`, as ASDiv's problems do: attributes and child texts by name."""
+    number = 0
+    try:
+        for _, element in ElementTree.iterparse(file):
+            if "ID" not in element.attrib:
+                continue
+            number += 1
+            values: dict[str, Any] = dict(element.attrib)
+            values |= {child.tag: "".join(child.itertext()) for child in element}
+            yield Record(values, f"{name}, record {number}")
+            element.clear()
+    except ElementTree.ParseError as error:
+        line = error.position[0]
+        raise DataError(f"{name}, line {line}: invalid XML ({error}); the file may be cut off") from None
+
+
+def _read_parquet(path: Path, columns: frozenset[str]) -> Iterator[Record]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            present = file.schema_arrow.names
+            wanted = [column for column in present if column in columns] if columns else present
+            number = 0
+            for batch in file.iter_batches(_PARQUET_ROWS, columns=wanted):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Record(values, f"{path.name}, row {number}")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None
+
+
+def columns_of(path: Path) -> frozenset[str]:
+    """Returns the column names, from a parquet file's schema or from the first record of another file."""
+    if container(path) != ".parquet":
+        first = next(read_records(path), None)
+        return frozenset(first.values) if first else frozenset()
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return frozenset(parquet.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None

@@ -1,0 +1,101 @@
+"""The stage `report`: everything that a run says, in tables, figures and one page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ptmoe.config.params import StatisticsParams
+from ptmoe.reporting import figures, tables
+from ptmoe.reporting.analysis import TaskAnalysis, analyse, claims
+from ptmoe.reporting.cells import TaskRun, read_task
+from ptmoe.reporting.forced import forced_experts
+from ptmoe.reporting.page import render
+from ptmoe.runtime.files import write_text
+from ptmoe.statistics.routing import RoutingSummary, summarise
+
+
+def write_report(
+    tasks: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    statistics: StatisticsParams,
+    root: Path,
+    out: Path,
+    costs: Sequence[Sequence[str]] = (),
+) -> None:
+    """Writes the report of every cell that the parameters name; what is missing is said, not an error.
+
+    Args:
+        tasks, methods, seeds: the axes of the run, in the order of the tables.
+        statistics: confidence and resamples.
+        root: the project's folder, where scores/, logs/, models/, predictions/ and data/split/ lie.
+        out: the folder to write; the same inputs give the same bytes.
+        costs: a header and rows of measured times, for a report that is not tracked.
+    """
+    runs = [read_task(task, methods, seeds, root) for task in tasks]
+    analyses = [analysis for run in runs if (analysis := analyse(run, statistics)) is not None]
+    routing = _routing(runs)
+    forced = {analysis.run.task: forced_experts(analysis, statistics) for analysis in analyses}
+    drawn = {analysis.run.task: _draw(analysis, routing) for analysis in analyses}
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    tables.write_curves(runs, out / "curves.csv")
+    tables.write_scores(analyses, out)
+    tables.write_comparisons(analyses, out / "comparisons.csv")
+    tables.write_routing(routing, out / "routing.csv")
+    tables.write_forced(forced, out / "forced_experts.csv")
+    tables.write_published(analyses, out / "published.csv")
+    tables.write_efficiency(runs, out / "efficiency.csv")
+    for task, each in drawn.items():
+        for kind, figure in each.items():
+            figures.save(figure, out / "figures" / f"{kind}-{task}")
+    write_text(out / "leaderboard.md", leaderboard_text(runs, analyses, statistics))
+    write_text(out / "index.html", render(runs, analyses, routing, forced, drawn, statistics, root, costs))
+
+
+def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
+    """Returns the Markdown leaderboard of all tasks, with the claims that the corrected test allows."""
+    found = {analysis.run.task: analysis for analysis in analyses}
+    parts = []
+    for run in runs:
+        analysis = found.get(run.task)
+        if analysis is None:
+            parts.append(f"**{run.task}**: no scores yet.\n")
+            continue
+        sentences = claims(analysis, statistics.confidence)
+        parts.append(f"**{run.task}**\n\n{tables.leaderboard(analysis)}")
+        parts.append((" ".join(sentences) or "No method is told apart from another.") + "\n")
+    return "\n".join(parts)
+
+
+def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSummary]:
+    found = {}
+    for run in runs:
+        for (method, seed), result in run.cells.items():
+            given = result.predictions
+            if given is not None and "expert" in given:
+                gates = given.get("expert_probability", [None] * len(given["expert"]))
+                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, list(run.datasets))
+                if summary is not None:
+                    found[run.task, method, seed] = summary
+    return found
+
+
+def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSummary]) -> dict[str, Figure]:
+    run = analysis.run
+    routed: dict[str, RoutingSummary] = {}
+    for (task, method, _), summary in routing.items():
+        if task == run.task:
+            routed.setdefault(method, summary)
+    drawn = {
+        "scores": figures.scores(analysis),
+        "parameters": figures.score_by_parameters(analysis),
+        "loss": figures.training_loss(run),
+        "exact": figures.validation_exact(run),
+        "routing": figures.routing(run.task, routed),
+    }
+    return {kind: figure for kind, figure in drawn.items() if figure is not None}

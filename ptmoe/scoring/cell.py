@@ -1,0 +1,120 @@
+"""The stage `score`: from one cell's predictions to a score an example and at most four numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ptmoe.config.params import ScoreParams
+from ptmoe.runtime.errors import ScoringError
+from ptmoe.runtime.files import whole_file, write_json
+from ptmoe.runtime.progress import say
+from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, average
+from ptmoe.scoring.metrics import COLUMNS, HEADLINE, SECOND, score_one
+
+Rows = dict[str, list]
+BY_EXPERT = "by_expert"
+
+
+def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_out: Path, scores_out: Path) -> None:
+    """Scores every test example of a task in the order of the test sets; one without a prediction scores 0.
+
+    Args:
+        score: the metric and its rule.
+        predictions: parquet with id, dataset, prediction and, if experts were forced, by_expert.
+        split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
+        metrics_out: JSON of percentages with two decimals; an average over no example is left out.
+        scores_out: parquet with id, dataset, a column a metric, 0..1, and `by_expert`: the headline's score of the
+            answer under each forced expert, null where none was.
+
+    Raises:
+        ScoringError: a file is missing, or predictions do not belong to these test sets.
+    """
+    datasets = read_datasets(split_dir)
+    given = _read_predictions(predictions)
+    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric], BY_EXPERT)}
+    missing = 0
+    for dataset in datasets:
+        for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
+            prediction, forced = given.pop((dataset, key), (None, None))
+            missing += prediction is None
+            _add(rows, {"id": key, "dataset": dataset} | score_one(score.metric, score.rule, prediction, answers))
+            by_expert = [score_one(score.metric, score.rule, each, answers) for each in forced or []]
+            rows[BY_EXPERT].append([each[HEADLINE[score.metric]] for each in by_expert] or None)
+    if given:
+        dataset, key = next(iter(given))
+        raise ScoringError(
+            f"{predictions}: {len(given)} predictions are for examples that {split_dir} does not hold, the first is "
+            f"{key!r} of {dataset!r}; generate the predictions again"
+        )
+    if missing:
+        say(f"{predictions}: {missing} of {len(rows['id'])} examples have no prediction; they score 0")
+    _write_scores(rows, scores_out)
+    write_json(metrics_out, summary(score.metric, rows, {name: entry["domain"] for name, entry in datasets.items()}))
+
+
+def summary(metric: str, rows: Mapping[str, Sequence | np.ndarray], domains: Mapping[str, str]) -> dict[str, float]:
+    """Returns a cell's numbers in percent: the average of both columns, and the headline's in and out of domain.
+
+    Args:
+        metric: qa or math.
+        rows: the columns of a scores file.
+        domains: the domain of each data set.
+    """
+    dataset = np.array(rows["dataset"], dtype=object)
+    means = {
+        column: {name: float(np.mean(np.array(rows[column])[dataset == name])) for name in domains if name in dataset}
+        for column in COLUMNS[metric]
+    }
+    headline = means[HEADLINE[metric]]
+    numbers = {HEADLINE[metric]: average(headline), SECOND[metric]: average(means[SECOND[metric]])}
+    for suffix, domain in (("in", IN_DOMAIN), ("out", OUT_OF_DOMAIN)):
+        inside = {name: value for name, value in headline.items() if domains[name] == domain}
+        numbers[f"{HEADLINE[metric]}_{suffix}"] = average(inside)
+    return {name: round(100 * value, 2) for name, value in numbers.items() if not np.isnan(value)}
+
+
+def read_datasets(split_dir: Path) -> dict[str, dict]:
+    """Reads datasets.json: {dataset: {"domain", "rows"}} in display order; raises `ScoringError` without it."""
+    path = split_dir / "datasets.json"
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro split`")
+    return json.loads(path.read_text())
+
+
+def _add(rows: Rows, row: Mapping[str, object]) -> None:
+    for name, value in row.items():
+        rows[name].append(value)
+
+
+def _read_test(path: Path) -> list[tuple[str, list[str]]]:
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro split`")
+    table = pq.read_table(path, columns=["id", "answers"])
+    return list(zip(table["id"].to_pylist(), table["answers"].to_pylist(), strict=True))
+
+
+def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, list[str] | None]]:
+    """Returns the prediction of each (dataset, id), and those of the forced experts."""
+    if not path.exists():
+        raise ScoringError(f"{path} is missing; run `dvc repro generate`")
+    table = pq.read_table(path)
+    keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
+    forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
+    texts = zip(table["prediction"].to_pylist(), forced, strict=True)
+    given: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
+    if len(given) < len(keys):
+        raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
+    return given
+
+
+def _write_scores(rows: Rows, path: Path) -> None:
+    types = {"id": pa.string(), "dataset": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
+    table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in rows.items()})
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,106 @@
+"""Getting the files of one place: a file or folder of the user's, a mirror, the mini generator, the Hub or a URL."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import sha256_of, write_text
+from ptmoe.sources.mini import TEST_SETS, generate
+from ptmoe.sources.raw import CONTAINERS, MANIFEST
+from ptmoe.sources.registry import GeneratedPlace, HubPlace, Place, Role
+from ptmoe.sources.remote import fetch_hub, fetch_url, read_url
+
+NO_MIRROR = "none"
+
+
+def place_files(name: str, place: Place | str, role: Role, mirror: str, folder: Path) -> tuple[str, list[Path]]:
+    """Puts the files of a place into `folder`.
+
+    Args:
+        name: the source's name.
+        place: where they are; a string is a local file or folder.
+        role: what the source is used for.
+        mirror: a folder or URL that stands in for the Hub and all URLs, or `none`.
+        folder: an empty folder.
+
+    Returns:
+        where the files came from, in words, and the files.
+
+    Raises:
+        DataError: they cannot be had from there, or not whole.
+    """
+    if isinstance(place, str):
+        return f"local {place}", _copied(_local_files(Path(place), f"data.files.{name}"), folder)
+    if isinstance(place, GeneratedPlace):
+        return "the generator ptmoe.sources.mini", _generate(place, role, folder)
+    if mirror != NO_MIRROR:
+        return "the mirror", _from_mirror(name, mirror, folder)
+    if isinstance(place, HubPlace):
+        commit, files = fetch_hub(place)
+        return f"{place.hub} at {commit}", _copied(files, folder)
+    files = [fetch_url(file.path if "://" in file.path else place.url + file.path, file) for file in place.files]
+    names = [file.file_name for file in place.files]
+    return place.url, [Path(shutil.copyfile(file, folder / name)) for file, name in zip(files, names, strict=True)]
+
+
+def _copied(files: list[Path], folder: Path) -> list[Path]:
+    # Copies, not links: DVC makes its files read-only, and those of a cache belong to others.
+    if len({file.name for file in files}) < len(files):
+        raise DataError(f"two files have one name: {', '.join(str(file) for file in files)}")
+    return [Path(shutil.copyfile(file, folder / file.name)) for file in files]
+
+
+def _local_files(path: Path, what: str) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"{what}: {path} does not exist; give a file or a folder")
+    found = sorted(file for file in path.iterdir() if file.is_file() and file.name.lower().endswith(CONTAINERS))
+    if not found:
+        raise DataError(f"{what}: {path} holds no file that ends in {', '.join(CONTAINERS)}")
+    return found
+
+
+def _from_mirror(name: str, mirror: str, folder: Path) -> list[Path]:
+    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest that lies beside them."""
+    where = f"{mirror.rstrip('/')}/{name}"
+    if "://" in mirror:
+        files = []
+        for entry in _listed(read_url(f"{where}/{MANIFEST}"), where):
+            data = fetch_url(f"{where}/{entry['name']}", None, entry["sha256"])
+            files.append(Path(shutil.copyfile(data, folder / entry["name"])))
+        return files
+    manifest = Path(where) / MANIFEST
+    if not manifest.is_file():
+        return _copied([file for file in _local_files(Path(where), "mirror") if file.name != MANIFEST], folder)
+    entries = _listed(manifest.read_bytes(), where)
+    files = [Path(where) / entry["name"] for entry in entries]
+    for file, entry in zip(files, entries, strict=True):
+        if not file.is_file() or sha256_of(file) != entry["sha256"]:
+            raise DataError(f"mirror: {file} is missing or is not the file that {MANIFEST} lists; copy it again")
+    return _copied(files, folder)
+
+
+def _listed(manifest: bytes, where: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(manifest)["files"]
+        plain = all(Path(entry["name"]).name == entry["name"] and entry["sha256"] for entry in entries)
+    except (ValueError, KeyError, TypeError):
+        plain, entries = False, []
+    if not plain:
+        raise DataError(f"mirror: {where}/{MANIFEST} is damaged; copy the folder again from a machine that has it")
+    return entries
+
+
+def _generate(place: GeneratedPlace, role: Role, folder: Path) -> list[Path]:
+    made = generate(place.generate, place.seed, place.train, place.test)
+    tests = [name for name, domain in TEST_SETS[place.generate].items() if domain == role]
+    files = []
+    for name in ["train"] if role == "train" else tests:
+        files.append(folder / f"{name}.jsonl")
+        write_text(files[-1], "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in made[name]))
+    return files

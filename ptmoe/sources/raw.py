@@ -1,0 +1,40 @@
+"""The raw files of a source as the download stage left them: whole if and only if their manifest is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ptmoe.runtime.errors import DataError
+
+MANIFEST = "manifest.json"
+# Endings of the files that records are read from.
+CONTAINERS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".xml")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads what `download_task` wrote last.
+
+    Raises:
+        DataError: the folder was not downloaded whole.
+    """
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        raise DataError(f"{folder} holds no whole download; run `dvc repro download`") from None
+
+
+def raw_files(folder: Path) -> list[Path]:
+    """Returns the raw files of a source in the order of its manifest.
+
+    Raises:
+        DataError: a file is missing or its size changed.
+    """
+    files = []
+    for entry in read_manifest(folder)["files"]:
+        path = folder / entry["name"]
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            raise DataError(f"{path} is missing or changed since the download; run `dvc repro --force download`")
+        files.append(path)
+    return files

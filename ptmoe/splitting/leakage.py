@@ -1,0 +1,86 @@
+"""How many rows of one set also stand in another: measured for every pair of training, validation and test set."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ptmoe.examples.example import Example
+from ptmoe.examples.text import digest, normalised, one_line
+from ptmoe.runtime.errors import DataError
+
+COLUMNS = ("question", "normalised_question", "context", "row", "group")
+
+
+@dataclass
+class Prints:
+    """Hashes of the rows of a set, by which rows of other sets are recognised; each column is [rows].
+
+    Columns: the question as it is; the normalised question; the context (0 where there is none); the normalised
+    question together with its context; the group.
+    """
+
+    columns: dict[str, Any] = field(default_factory=lambda: {name: array("Q") for name in COLUMNS})
+    _last_context: tuple[str, str] = ("", "")
+
+    def add(self, examples: Iterable[Example]) -> None:
+        for example in examples:
+            # Questions on one passage follow one another, and a passage is long.
+            if example.context != self._last_context[0]:
+                self._last_context = (example.context, digest(one_line(example.context)))
+            context = self._last_context[1] if example.context else ""
+            question = normalised(example.question)
+            texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
+            for name, parts in zip(COLUMNS, texts, strict=True):
+                empty = name == "context" and not context
+                self.columns[name].append(0 if empty else int(digest(*parts), 16))
+
+    def take(self, rows: np.ndarray) -> Prints:
+        """Returns the prints of some rows [n]."""
+        return Prints({name: np.asarray(values, np.uint64)[rows] for name, values in self.columns.items()})
+
+    def __len__(self) -> int:
+        return len(self.columns["row"])
+
+
+def overlap(known: Prints, asked: Prints) -> dict[str, int]:
+    """Counts the rows of `asked` that stand in `known`.
+
+    Returns:
+        rows with the same question, normalised question, context and group, and `leaked` ones: those whose
+        normalised question comes with the same context, and, without a context, those of the same group (a
+        rephrasing of a training question).
+    """
+    found = {name: np.isin(asked.columns[name], known.columns[name]) for name in COLUMNS}
+    has_context = np.asarray(asked.columns["context"]) != 0
+    found["context"] &= has_context
+    found["leaked"] = found.pop("row") | (found["group"] & ~has_context)
+    return {name: int(where.sum()) for name, where in found.items()} | {"rows": len(asked)}
+
+
+def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict[str, dict[str, int]]:
+    """Returns the overlap of every pair, named like `GSM8K in train`."""
+    pairs = {"validation in train": overlap(train, validation)}
+    for name, prints in tests.items():
+        pairs[f"{name} in train"] = overlap(train, prints)
+        pairs[f"{name} in validation"] = overlap(validation, prints)
+    return pairs
+
+
+def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: float) -> None:
+    """Fails when a larger share of a set than `max_leakage` percent stands in another.
+
+    Raises:
+        DataError: names the pairs.
+    """
+    percents = {pair: 100 * counts["leaked"] / max(counts["rows"], 1) for pair, counts in pairs.items()}
+    over = [f"{pair}: {percent:.2f}%" for pair, percent in percents.items() if percent > max_leakage]
+    if over:
+        raise DataError(
+            f"{task}: more rows than data.{task}.max_leakage = {max_leakage}% stand in two sets ({'; '.join(over)}); "
+            f"see leakage in split.json, take the rows out of a training file, or raise max_leakage"
+        )

@@ -1,0 +1,158 @@
+"""The split stage: training and validation rows by group, and the official test sets, whole.
+
+The order of everything is the order of a hash of the row itself, so that neither the order of the raw files nor
+that of their lines changes which row lies on which side.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ptmoe.config.params import DataParams
+from ptmoe.examples.convert import Tally, examples_of
+from ptmoe.examples.example import Example
+from ptmoe.examples.tables import SCHEMA, batched, gather, to_batch, write_batches
+from ptmoe.examples.text import digest
+from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import write_json
+from ptmoe.runtime.progress import say
+from ptmoe.sources.raw import raw_files
+from ptmoe.sources.registry import Use, uses
+from ptmoe.splitting.leakage import Prints, check_leakage, leakage
+
+SALT = "split"
+
+
+@dataclass
+class Rows:
+    """Examples in a memory-mapped file, and the small columns that decide on them.
+
+    Attributes:
+        batches: all rows, on disk.
+        keys: [rows] hash of each row's content.
+        prints: hashes that tell groups, and rows of other sets.
+    """
+
+    batches: list[pa.RecordBatch]
+    keys: np.ndarray
+    prints: Prints
+
+    def write(self, path: Path, chosen: np.ndarray) -> Prints:
+        """Writes the chosen rows [n] in their order and returns their prints."""
+        write_batches(path, gather(self.batches, chosen))
+        return self.prints.take(chosen)
+
+
+def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
+    """Writes train, validation and test rows of a task.
+
+    Args:
+        task: the task's name, for messages.
+        data: its sources and sizes.
+        raw: the folder that `download_task` wrote.
+        out: the stage's output folder.
+
+    Raises:
+        DataError: a raw file is missing or malformed, there are too few rows, or too many stand in two sets.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    found = uses(data)
+    tallies = {use.name: Tally() for use in found}
+    datasets: dict[str, dict[str, Any]] = {}
+    tests: dict[str, Prints] = {}
+    with tempfile.TemporaryDirectory(dir=out, prefix=".rows-") as scratch:
+        stored = [use for use in found if use.role == "train"]
+        rows = _stored(_examples(stored, raw, tallies), Path(scratch) / "train.arrow")
+        train, validation, beyond = choose(
+            rows.keys, np.asarray(rows.prints.columns["group"]), data.validation_rows, data.train_rows
+        )
+        if not len(train):
+            raise DataError(f"{task}: of {len(rows.keys)} rows validation takes all; lower validation_rows or add rows")
+        train_prints = rows.write(out / "train.parquet", train)
+        validation_prints = rows.write(out / "validation.parquet", validation)
+        for use in found:
+            if use.role != "train":
+                rows = _stored(_examples([use], raw, tallies), Path(scratch) / f"{use.name}.arrow")
+                tests |= _write_tests(use, rows, data.test_rows, out, datasets)
+    pairs = leakage(train_prints, validation_prints, tests)
+    write_json(out / "datasets.json", datasets)
+    sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
+    sources = {name: tally.summary() for name, tally in tallies.items()}
+    write_json(out / "split.json", {"sizes": sizes, "sources": sources, "leakage": pairs})
+    count = sum(entry["rows"] for entry in datasets.values())
+    say(f"{task}: {len(train)} training, {len(validation)} validation, {count} test rows in {len(datasets)} sets")
+    check_leakage(task, pairs, float(data.max_leakage))
+
+
+def _examples(found: list[Use], raw: Path, tallies: dict[str, Tally]) -> Iterator[Example]:
+    for use in found:
+        files = raw_files(raw / use.name)
+        yield from examples_of(use.name, use.source, files, use.role == "train", tallies[use.name])
+
+
+def _content(example: Example) -> str:
+    # Not the id: where a source repeats one, the number added to it depends on the order of the file.
+    return digest(SALT, example.dataset, example.question, example.context, example.target)
+
+
+def _stored(examples: Iterator[Example], path: Path) -> Rows:
+    """Writes rows to an Arrow file and maps it, so that a training set larger than memory can be split."""
+    keys, prints = array("Q"), Prints()
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+        for batch in batched(examples):
+            keys.extend(int(_content(example), 16) for example in batch)
+            prints.add(batch)
+            writer.write_batch(to_batch(batch))
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    return Rows(batches, np.asarray(keys, np.uint64), prints)
+
+
+def choose(
+    keys: np.ndarray, groups: np.ndarray, validation_rows: int, train_rows: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Divides rows so that a group lies on one side.
+
+    Whole groups go to validation, in the order of their hash, until it has `validation_rows` rows; what the last
+    group has beyond that is left out of both sides.
+
+    Args:
+        keys: [rows] hash of each row.
+        groups: [rows] hash of each row's group.
+        validation_rows: rows wanted for validation.
+        train_rows: the most rows for training; 0 for all.
+
+    Returns:
+        train [n] and validation [m] as row numbers in the order of their hash, and the number of rows left out.
+    """
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    taken = int(np.searchsorted(np.cumsum(sizes), validation_rows) + 1)
+    order = np.argsort(keys, kind="stable")
+    validating = (member < taken)[order]
+    validation, train = order[validating], order[~validating]
+    beyond = max(len(validation) - validation_rows, 0)
+    return train[: train_rows or None], validation[:validation_rows], beyond
+
+
+def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:
+    """Writes each test set of a source in its official order; with a limit, a seeded part of it."""
+    names = np.array([name for batch in rows.batches for name in batch.column("dataset").to_pylist()])
+    present = dict.fromkeys(names.tolist())
+    written = {}
+    for name in dict.fromkeys([*(name for name in use.source.datasets if name in present), *present]):
+        if name in datasets:
+            raise DataError(f"two test sources hold a data set {name!r}; leave one of them out")
+        chosen = np.flatnonzero(names == name)
+        if limit:
+            chosen = np.sort(chosen[np.argsort(rows.keys[chosen], kind="stable")[:limit]])
+        written[name] = rows.write(out / "test" / f"{name}.parquet", chosen)
+        datasets[name] = {"domain": use.role, "rows": len(chosen)}
+    return written

@@ -1,0 +1,131 @@
+"""An adapter on disk: `adapter_model.safetensors` with the trained tensors, `adapter_config.json` with all the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptmoe.base.model import BaseInfo
+from ptmoe.runtime.errors import AdapterError
+from ptmoe.runtime.files import whole_file, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+FORMAT = 1
+_LIBRARIES = ("torch", "transformers", "peft", "safetensors")
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions of the libraries that decide an adapter's values."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What is needed to use an adapter.
+
+    Attributes:
+        method: name of the method's file.
+        params: the method's block of params.yaml.
+        base: the base model that it was trained on.
+        task: name of the task; empty for one's own training loop.
+        template: how an example becomes text (`instruction`, `input`, `cue`, ...).
+        init_text: text that soft prompts started from.
+    """
+
+    method: str
+    params: dict[str, Any]
+    base: BaseInfo
+    trainable_parameters: int
+    prompt_length: int
+    task: str = ""
+    template: dict[str, Any] = field(default_factory=dict)
+    init_text: str = ""
+    versions: dict[str, str] = field(default_factory=library_versions)
+    format: int = FORMAT
+
+
+def write_adapter(folder: Path, config: AdapterConfig, tensors: dict[str, Tensor]) -> None:
+    """Writes an adapter folder; the config comes last, so a folder with a config is whole."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).unlink(missing_ok=True)
+    with whole_file(folder / WEIGHTS_FILE) as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / CONFIG_FILE, asdict(config))
+
+
+def read_adapter_config(folder: Path) -> AdapterConfig:
+    """Reads adapter_config.json.
+
+    Raises:
+        AdapterError: the folder is not an adapter of this program, or is damaged.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AdapterError(f"{path} is missing; give a folder that training or PromptedLM.save wrote") from None
+    except ValueError:
+        raise AdapterError(f"{path} is damaged; train the adapter again or copy it again") from None
+    if isinstance(value, dict) and "peft_type" in value:
+        raise AdapterError(f"{folder} is an adapter of the peft library; load it with peft.PeftModel")
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        got = value.get("format") if isinstance(value, dict) else value
+        raise AdapterError(f"{path} has format {got!r}; this version of ptmoe reads format {FORMAT}")
+    try:
+        value["base"] = BaseInfo(**value["base"])
+        return AdapterConfig(**value)
+    except (KeyError, TypeError) as error:
+        raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
+
+
+def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
+    """Reads adapter_model.safetensors.
+
+    Raises:
+        AdapterError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / WEIGHTS_FILE
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise AdapterError(f"{path} is missing; train the adapter again or copy it again") from None
+    except SafetensorError as error:
+        raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
+
+
+def check_base(config: AdapterConfig, info: BaseInfo) -> None:
+    """Raises `AdapterError` when an adapter was trained on another base model than the one at hand."""
+    if config.base.fingerprint and info.fingerprint and config.base.fingerprint != info.fingerprint:
+        raise AdapterError(
+            f"the adapter was trained on {config.base.name} ({config.base.revision}, fingerprint "
+            f"{config.base.fingerprint[:12]}), but the base at hand is {info.name} ({info.revision}, fingerprint "
+            f"{info.fingerprint[:12]}); load that base or train again"
+        )
+
+
+def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Raises `AdapterError` when stored tensors are not those of the model: names first, then shapes."""
+    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or surplus:
+        first = f"lacks {missing[0]}" if missing else f"holds {surplus[0]}, which the model does not have"
+        raise AdapterError(
+            f"the adapter {first} ({len(missing)} missing, {len(surplus)} too many); it fits another base or method"
+        )
+    for name, tensor in expected.items():
+        if tensor.shape != found[name].shape:
+            raise AdapterError(
+                f"the adapter's {name} has shape {list(found[name].shape)}, the model needs {list(tensor.shape)}; "
+                f"it belongs to another base model or other parameters"
+            )

@@ -1,0 +1,85 @@
+"""Equal budgets: the rank that the paper's rule gives, and parameter counts in closed form. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import DecomposedPromptParams, MethodParams, Rank
+from ptmoe.runtime.errors import ParamsError
+
+if TYPE_CHECKING:
+    from ptmoe.tuning.method import Method
+
+
+def router_parameters(hidden_size: int, num_experts: int, bias: bool) -> int:
+    """Counts the logits layer W [N, H], b [N]."""
+    return num_experts * (hidden_size + bias)
+
+
+def auto_rank(budget: int, prompt_length: int, hidden_size: int, num_experts: int = 1, router: int = 0) -> int:
+    """Returns the largest R with N T R + R H + router <= budget; below 1 where there is none.
+
+    With budget = T H, that of `pt`, this gives the paper's ranks: 39 for DPT and 36 for PT-MoE with two experts
+    (table 9; the rule itself is not printed there, and counting no router would give 38).
+    """
+    return (budget - router) // (num_experts * prompt_length + hidden_size)
+
+
+def solved_rank(
+    rank: Rank, params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0
+) -> int:
+    """Returns the rank of a decomposed prompt: the number given, or what `auto` solves to.
+
+    Raises:
+        ParamsError: no rank fits the budget, or the number is beyond what T x H matrices have.
+    """
+    length = params.prompt_length
+    if rank == "auto":
+        rank = auto_rank(length * hidden_size, length, hidden_size, num_experts, router)
+        if rank < 1:
+            raise ParamsError(
+                f"rank: auto finds no rank of 1 or more inside the budget of pt ({length * hidden_size} parameters at "
+                f"prompt_length {length}, hidden size {hidden_size}) with {num_experts} experts; use fewer experts, a "
+                f"longer prompt, or give a rank"
+            )
+    limit = hidden_size if params.svd_padding == "seeded" else min(length, hidden_size)
+    if rank > limit:
+        raise ParamsError(
+            f"rank: got {rank}; allowed: auto, or 1 to {limit} with prompt_length {length}, hidden size {hidden_size} "
+            f"and svd_padding {params.svd_padding}"
+        )
+    return rank
+
+
+def fitted(method: type[Method[Any]], params: MethodParams, geometry: Geometry, budget: int) -> MethodParams | None:
+    """Returns the parameters with the largest `size_key` that keeps the trainable parameters within a budget.
+
+    None where not even the smallest value fits. A method without a `size_key` is returned as it is.
+    """
+    key = method.size_key
+    if key is None:
+        return params
+    # Prompts that experts share are cut into equal parts.
+    step = getattr(params, "num_experts", 1) if key == "prompt_length" else 1
+
+    def at(value: int) -> MethodParams:
+        return params.model_copy(update={key: value * step})
+
+    def fits(value: int) -> bool:
+        try:
+            method.check(at(value), geometry)
+        except ParamsError:
+            return False
+        return method.count(at(value), geometry) <= budget
+
+    if not fits(1):
+        return None
+    low = 1
+    while fits(2 * low):
+        low *= 2
+    step_down = low
+    while step_down > 1:
+        step_down //= 2
+        low = low + step_down if fits(low + step_down) else low
+    return at(low)

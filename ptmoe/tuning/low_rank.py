@@ -1,0 +1,39 @@
+"""Prompts that are products of two factors, whose rank is a number or follows from a budget."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import Tensor
+
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import DecomposedPromptParams
+from ptmoe.tuning.method import PromptMethod
+from ptmoe.tuning.svd import fit_length, low_rank_factors
+
+Decomposed = TypeVar("Decomposed", bound=DecomposedPromptParams)
+
+
+class LowRankPrompt(PromptMethod[Decomposed]):
+    """A method whose prompt has a rank R."""
+
+    size_key = "rank"
+
+    @classmethod
+    def rank(cls, params: Decomposed, geometry: Geometry) -> int:
+        """Returns the rank given, or the largest for the budget of `pt`."""
+        raise NotImplementedError
+
+    @classmethod
+    def check(cls, params: Decomposed, geometry: Geometry) -> None:
+        super().check(params, geometry)
+        cls.rank(params, geometry)
+
+    @classmethod
+    def solved(cls, params: Decomposed, geometry: Geometry) -> Decomposed:
+        return params.model_copy(update={"rank": cls.rank(params, geometry)})
+
+    def factors_of(self, text_embeds: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns A [T, R] and B [R, H] whose product is nearest to the first T embeddings [n, H] of the text."""
+        text = fit_length(text_embeds, self.params.prompt_length)
+        return low_rank_factors(text, self.rank(self.params, self.geometry), self.params.svd_padding)

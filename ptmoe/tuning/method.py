@@ -1,0 +1,169 @@
+"""What a tuning method is: a module that makes a soft prompt, changes layers of the base model, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+from ptmoe.base.geometry import Geometry
+from ptmoe.config.methods import MethodParams, PromptParams
+from ptmoe.runtime.errors import ParamsError
+
+Params = TypeVar("Params", bound=MethodParams)
+Prompt = TypeVar("Prompt", bound=PromptParams)
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What a router decided for each row.
+
+    Attributes:
+        expert: [B] the expert with the highest gate.
+        probability: [B] that expert's gate.
+        gates: [B, N] the softmax over experts.
+    """
+
+    expert: Tensor
+    probability: Tensor
+    gates: Tensor
+
+    @classmethod
+    def of(cls, gates: Tensor) -> Routing:
+        """Reads the decisions off gates [B, N]."""
+        probability, expert = gates.detach().max(dim=-1)
+        return cls(expert, probability, gates.detach())
+
+    @property
+    def entropy(self) -> Tensor:
+        """[B] entropy of the gates in nats: 0 for a certain router, log N for an undecided one."""
+        return torch.special.entr(self.gates).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class SoftPrompt:
+    """What stands before the text.
+
+    Attributes:
+        embeds: [B, P, H] in float32; P may be 0.
+        routing: None for a method without a router.
+        text: [B, T, H] in place of the text's embeddings; None where the method leaves them.
+    """
+
+    embeds: Tensor
+    routing: Routing | None = None
+    text: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class RoutedPrompts:
+    """A routed method as plain tensors, for use outside this package.
+
+    Attributes:
+        experts: [N, P, H] the prompts that are mixed.
+        router: the tensors that the rule names.
+        rule: how the row's weights over experts follow from the embeddings of its prompt text.
+    """
+
+    experts: Tensor
+    router: Mapping[str, Tensor]
+    rule: str
+
+
+class Method(nn.Module, Generic[Params]):
+    """One tuning method; the default does nothing to the base model.
+
+    Args:
+        params: the method's block of params.yaml.
+        geometry: sizes of the base model.
+
+    Raises:
+        ParamsError: the parameters do not fit the base model (see `check`).
+    """
+
+    params: Params
+    size_key: ClassVar[str | None] = None
+    """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
+
+    def __init__(self, params: Params, geometry: Geometry) -> None:
+        super().__init__()
+        self.check(params, geometry)
+        self.params, self.geometry = params, geometry
+
+    @classmethod
+    def name(cls) -> str:
+        """A method is named by its file."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def check(cls, params: Params, geometry: Geometry) -> None:
+        """Raises `ParamsError` when the parameters do not fit the base model; loads nothing."""
+
+    @classmethod
+    def count(cls, params: Params, geometry: Geometry) -> int:
+        """Returns the number of trainable parameters in closed form."""
+        raise NotImplementedError
+
+    @classmethod
+    def solved(cls, params: Params, geometry: Geometry) -> Params:
+        """Returns the parameters with the number in place of every `auto`."""
+        return params
+
+    @property
+    def prompt_length(self) -> int:
+        """Virtual tokens before every row."""
+        return 0
+
+    @property
+    def router_input(self) -> Literal["prompt", "question"]:
+        """What the router looks at: the whole prompt, or the question in it."""
+        return "prompt"
+
+    def inject(self, base: PreTrainedModel) -> PreTrainedModel:
+        """Puts trainable layers into the base model, or makes its weights trainable; returns the base model."""
+        return base
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        """Sets initial values from embeddings [n, H] (float32) of the task's text and torch's global generator."""
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        """Makes the rows' prompts.
+
+        Args:
+            embeds: [B, T, H] embeddings of the text.
+            mask: [B, T] true where the router may look; never at padding or answers.
+
+        Returns:
+            embeds [B, P, H].
+        """
+        return SoftPrompt(embeds.new_empty(embeds.shape[0], 0, embeds.shape[2]))
+
+    def routed(self) -> RoutedPrompts | None:
+        """Returns the routed prompts as plain tensors; None for a method without a router."""
+        return None
+
+    def peft_layers(self) -> Any:
+        """Returns the config under which peft's own layers hold this method; None where it has no such layers."""
+        return None
+
+
+class PromptMethod(Method[Prompt]):
+    """A method whose virtual tokens stand before the text."""
+
+    @classmethod
+    def check(cls, params: Prompt, geometry: Geometry) -> None:
+        limit = geometry.max_positions
+        if limit is not None and params.prompt_length >= limit:
+            raise ParamsError(
+                f"prompt_length: got {params.prompt_length}; allowed: less than {limit}, the positions of the base"
+            )
+
+    @property
+    def prompt_length(self) -> int:
+        return self.params.prompt_length

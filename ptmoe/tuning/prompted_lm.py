@@ -1,0 +1,290 @@
+"""A frozen language model with a tuning method."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptmoe.base.geometry import Geometry
+from ptmoe.base.model import BaseInfo, open_base
+from ptmoe.config.methods import method_params
+from ptmoe.runtime.errors import BaseModelError
+from ptmoe.tuning.adapters import (
+    AdapterConfig,
+    check_base,
+    check_tensors,
+    read_adapter_config,
+    read_adapter_tensors,
+    write_adapter,
+)
+from ptmoe.tuning.joining import Joined, place
+from ptmoe.tuning.method import Method, Routing
+from ptmoe.tuning.registry import load_method
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class TextLogits:
+    """What a forward pass without labels gives.
+
+    Attributes:
+        logits: [B, T, V] at the text's positions.
+        routing: None for a method without a router.
+    """
+
+    logits: Tensor
+    routing: Routing | None
+
+
+@dataclass(frozen=True)
+class AnswerLoss:
+    """What a forward pass with labels gives.
+
+    Attributes:
+        loss_sum: summed cross entropy of the answer tokens, float32.
+        num_tokens: how many answer tokens there are.
+        exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
+        routing: None for a method without a router.
+    """
+
+    loss_sum: Tensor
+    num_tokens: Tensor
+    exact: Tensor | None
+    routing: Routing | None
+
+
+class PromptedLM(nn.Module):
+    """A causal language model under a tuning method.
+
+    Only the method's own parameters require gradients. In training mode the method's noise is on; call `eval()` before
+    measuring or generating.
+
+    Args:
+        base: any Hugging Face causal language model; it is frozen here and changed in place by methods with layers.
+        method: made with the geometry of `base`.
+
+    Raises:
+        BaseModelError: the model has no output embeddings, so it is not a causal language model.
+    """
+
+    def __init__(self, base: PreTrainedModel, method: Method[Any]) -> None:
+        super().__init__()
+        head = base.get_output_embeddings()
+        if head is None:
+            raise BaseModelError(f"{type(base).__name__} has no output embeddings; give a causal language model")
+        base.requires_grad_(False)
+        self.base = method.inject(base)
+        self.method = method.to(base.device)
+        self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
+        self._answers: Tensor | None = None
+        head.register_forward_pre_hook(self._keep_answers)
+
+    @classmethod
+    def create(
+        cls,
+        base: PreTrainedModel,
+        method: str,
+        params: dict[str, Any],
+        init_text: str = "",
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> Self:
+        """Builds a model to train from a method's name and its block of params.yaml.
+
+        Args:
+            init_text: describes the task; soft prompts start from its embeddings.
+            tokenizer: needed with `init_text`.
+
+        Raises:
+            ParamsError: the parameters are not allowed or do not fit the base model.
+        """
+        geometry = Geometry.from_model(base)
+        model = cls(base, load_method(method)(method_params(method, params), geometry))
+        if init_text and tokenizer is not None:
+            from ptmoe.tuning.text_init import embed_text
+
+            model.method.initialise(embed_text(init_text, base, tokenizer)[0].cpu())
+        return model
+
+    def _keep_answers(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        # Inside the base's own forward, so that its logit scaling and soft cap apply as they stand.
+        if self._answers is None:
+            return None
+        return (inputs[0].flatten(0, 1).index_select(0, self._answers).unsqueeze(0), *inputs[1:])
+
+    def join(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prompt_mask: Tensor | None = None,
+        question_mask: Tensor | None = None,
+    ) -> Joined:
+        """Makes each row's prompt and joins it with the text.
+
+        Args:
+            input_ids: [B, T].
+            attention_mask: [B, T] 0 at padding, on either side.
+            prompt_mask: [B, T] what a router may see, never an answer; all of the text by default.
+            question_mask: [B, T] the question alone, for methods that route on it; `prompt_mask` by default.
+        """
+        embeds = self.base.get_input_embeddings()(input_ids)
+        seen = attention_mask if prompt_mask is None else prompt_mask
+        if self.method.router_input == "question" and question_mask is not None:
+            seen = question_mask
+        with torch.autocast(embeds.device.type, enabled=False):
+            prompt = self.method.soft_prompt(embeds, seen.bool())
+        embeds = embeds if prompt.text is None else prompt.text.to(embeds.dtype)
+        attention_mask = attention_mask.long()
+        if prompt.embeds.shape[1]:
+            embeds, attention_mask = place(prompt.embeds, embeds, attention_mask)
+        positions = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)
+        return Joined(embeds, attention_mask, positions, prompt.routing)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor | None = None,
+        prompt_mask: Tensor | None = None,
+        question_mask: Tensor | None = None,
+    ) -> TextLogits | AnswerLoss:
+        """Computes the loss of the answers, or the logits of the text.
+
+        Args:
+            input_ids: [B, T].
+            attention_mask: [B, T].
+            labels: [B, T] the token at answer positions, -100 elsewhere. Logits are computed at answers only.
+            prompt_mask: [B, T] as in `join`; with labels the default leaves out the answers.
+            question_mask: [B, T] as in `join`.
+        """
+        if labels is not None and prompt_mask is None:
+            prompt_mask = attention_mask.bool() & (labels == IGNORED)
+        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
+        if labels is None:
+            logits = self._logits(joined)
+            return TextLogits(logits[:, -input_ids.shape[1] :], joined.routing)
+        # The token at text position t is predicted one position earlier, at P + t - 1.
+        targets = F.pad(labels[:, 1:], (joined.inputs_embeds.shape[1] - labels.shape[1], 1), value=IGNORED).flatten()
+        self._answers = answers = (targets != IGNORED).nonzero().squeeze(-1)
+        try:
+            logits = self._logits(joined).squeeze(0)
+        finally:
+            self._answers = None
+        targets = targets.index_select(0, answers)
+        loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
+        exact = None
+        if not self.training:
+            # The likeliest token after the right ones is what greedy decoding says as long as it has erred nowhere.
+            exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
+            exact[(answers // joined.inputs_embeds.shape[1])[logits.argmax(-1) != targets]] = False
+        num_tokens = torch.tensor(targets.shape[0], device=targets.device)
+        return AnswerLoss(loss_sum, num_tokens, exact, joined.routing)
+
+    def _logits(self, joined: Joined) -> Tensor:
+        positions = {"position_ids": joined.position_ids} if self._takes_positions else {}
+        return self.base(
+            inputs_embeds=joined.inputs_embeds, attention_mask=joined.attention_mask, use_cache=False, **positions
+        ).logits
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        prompt_mask: Tensor | None = None,
+        question_mask: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Returns new tokens alone, [B, at most max_new_tokens]; `options` are those of transformers' `generate`.
+
+        Args:
+            input_ids: [B, T] padded on the left.
+            attention_mask: [B, T].
+            prompt_mask: [B, T] as in `join`.
+            question_mask: [B, T] as in `join`.
+        """
+        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
+        return self.base.generate(  # type: ignore[operator]
+            inputs_embeds=joined.inputs_embeds, attention_mask=joined.attention_mask, **options
+        )
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Returns copies of the trained tensors by name, on the CPU."""
+        return {
+            name: parameter.detach().to("cpu", copy=True).contiguous()
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad
+        }
+
+    @torch.no_grad()
+    def load_trainable_state(self, tensors: dict[str, Tensor]) -> None:
+        """Sets the trained tensors.
+
+        Raises:
+            AdapterError: names or shapes are not those of this model.
+        """
+        own = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+        check_tensors(dict(own), tensors)
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])
+
+    @property
+    def trainable_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def save(
+        self,
+        folder: str | Path,
+        info: BaseInfo | None = None,
+        note: dict[str, Any] | None = None,
+        tensors: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Writes an adapter folder.
+
+        Args:
+            info: the base model, from `read_base_info`; by default what the model in memory knows of itself.
+            note: `task`, `template` and `init_text`, as far as they are known.
+            tensors: a `trainable_state` to write instead of the present one (the best of a run).
+        """
+        tensors = self.trainable_state() if tensors is None else tensors
+        config = AdapterConfig(
+            method=self.method.name(),
+            params=self.method.params.model_dump(),
+            base=info or BaseInfo.of_model(self.base, self.method.geometry.parameters),
+            trainable_parameters=sum(tensor.numel() for tensor in tensors.values()),
+            prompt_length=self.method.prompt_length,
+            **(note or {}),
+        )
+        write_adapter(Path(folder), config, tensors)
+
+    @classmethod
+    def load(cls, folder: str | Path, base: PreTrainedModel | None = None, info: BaseInfo | None = None) -> Self:
+        """Loads an adapter folder, in eval mode.
+
+        Args:
+            base: the base model; by default the one that the adapter names, at its revision.
+            info: facts of `base` from `read_base_info`, to refuse one that the adapter was not trained on.
+
+        Raises:
+            AdapterError: the folder is damaged or does not fit the base model.
+            BaseModelError: the base model cannot be loaded.
+        """
+        config = read_adapter_config(Path(folder))
+        if info is not None:
+            check_base(config, info)
+        tensors = read_adapter_tensors(Path(folder))
+        base = open_base(config.base) if base is None else base
+        method = load_method(config.method)(method_params(config.method, config.params), Geometry.from_model(base))
+        model = cls(base, method)
+        model.load_trainable_state(tensors)
+        return model.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ptmoe.base.compute import prepare_torch
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.stage import StageParams
 from ptmoe.runtime.errors import reported_to_user
@@ -13,18 +14,20 @@ def main() -> None:
     cell = Cell.from_arguments(__doc__)
     params = StageParams("generate", cell.item)
     generate, max_new_tokens = params.generate, params.max_new_tokens
+    prepare_torch(BASE_DIR)
 
-    # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.generation.cell import generate_cell
+    # Imported once the parameters are known to be good and torch is prepared: it takes seconds.
+    from ptmoe.generation.cell import GenerateJob, generate_cell
 
     generate_cell(
-        method_name=cell.method,
-        base_dir=BASE_DIR,
-        encoded_dir=Path("data/encoded") / cell.task,
-        adapter_dir=cell.adapter,
-        generate=generate,
-        max_new_tokens=max_new_tokens,
-        out_file=cell.predictions,
+        GenerateJob(
+            base_dir=BASE_DIR,
+            encoded_dir=Path("data/encoded") / cell.task,
+            adapter_dir=cell.adapter,
+            generate=generate,
+            max_new_tokens=max_new_tokens,
+            out_file=cell.predictions,
+        )
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ptmoe.base.model import read_base_info
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -14,8 +17,13 @@ SMALL_BASE_PARAMETERS = 20_000_000
 _AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
-def prepare_torch(base_parameters: int) -> None:
-    """Settles how a base model of this size is computed; call it before torch is imported.
+def prepare_torch(base_dir: Path) -> None:
+    """Settles how the base model that `prepare_base` described is computed; call it before torch is imported."""
+    prepare_torch_for(read_base_info(base_dir).parameters)
+
+
+def prepare_torch_for(base_parameters: int) -> None:
+    """Settles how a base model with so many parameters is computed; call it before torch is imported.
 
     A small base on a CPU uses one thread and the instructions of every x86-64 CPU since 2013: more threads do not
     make it faster, and the sums come out the same whatever runs beside it. Two cells side by side use two cores.

@@ -186,6 +186,12 @@ def load_tokenizer(base_dir: Path) -> PreTrainedTokenizerBase:
     return _tokenizer(base_dir, read_base_info(base_dir).trust_remote_code)
 
 
+def base_tokenizer(info: BaseInfo) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer from where the base's weights lie; raises as `load_tokenizer`."""
+    folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
+    return _tokenizer(folder, info.trust_remote_code)
+
+
 def _tokenizer(folder: Path, with_code: bool) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 

@@ -7,7 +7,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ptmoe.base.geometry import Geometry
 from ptmoe.checks.check import Check
 from ptmoe.config.params import BaseParams, Params
 from ptmoe.runtime.errors import PtmoeError
@@ -56,14 +55,16 @@ def method_checks(params: Params, config: Path | None) -> Iterator[Check]:
     if config is None:
         yield Check("methods", "warning", "not checked against the base model, whose config is not here yet")
         return
-    from ptmoe.tuning.registry import load_method
+    from ptmoe.base.geometry import Geometry
+    from ptmoe.tuning.registry import load_method, method_params
 
     geometry = Geometry.from_config(config)
     for name in params.grid.methods:
         try:
             method = load_method(name)
-            method.check(params.method(name), geometry)
-            yield Check(name, "ok", f"{method.count(params.method(name), geometry):,} trainable parameters")
+            block = method_params(name, params.method(name))
+            method.check(block, geometry)
+            yield Check(name, "ok", f"{method.count(block, geometry):,} trainable parameters")
         except PtmoeError as error:
             yield Check(name, "missing", str(error))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import MethodParams
 from ptmoe.config.params import Params
 from ptmoe.runtime.errors import ParamsError
+
+if TYPE_CHECKING:
+    from ptmoe.base.geometry import Geometry
+    from ptmoe.tuning.method import MethodParams
 
 KEYS = ("prompt_length", "rank", "num_experts")
 
@@ -25,7 +27,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table."""
+    from ptmoe.base.geometry import Geometry
     from ptmoe.base.hub import find_config
+    from ptmoe.tuning.registry import check_methods
 
     if args.params is not None and args.params < 1:
         raise ParamsError(f"--params: got {args.params}; allowed: 1 or more")
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     base = params.profile.base
     name, revision = (args.base, "main") if args.base else (base.name, base.revision)
     geometry = Geometry.from_config(find_config(name, revision))
-    blocks = {key: block for key, block in params.blocks.items() if isinstance(block, MethodParams)}
+    blocks = check_methods(params.methods)
     listed = [*params.grid.methods, *sorted(blocks.keys() - set(params.grid.methods))]
     rows = {method: budget_row(method, blocks[method], geometry, args.params) for method in listed}
     print(json.dumps(rows, indent=2) if args.json else table(rows, name, geometry.parameters))

@@ -28,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     from ptmoe.reporting.sections import p_value
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.runtime.progress import say
-    from ptmoe.scoring.metrics import NAMES
     from ptmoe.statistics.estimates import corrected
 
     params = Params.load()
@@ -43,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
     comparisons = corrected([comparison for comparison, _, _ in made])
     header = ["what", "metric", "A minus B", "interval", "p", *(["p corrected"] if len(made) > 1 else []), "examples"]
     rows = []
-    for key, each, (_, _, column) in zip(common, comparisons, made, strict=True):
+    for key, each, (_, _, label) in zip(common, comparisons, made, strict=True):
         low, value, high = (100 * x for x in (each.difference.low, each.difference.value, each.difference.high))
         ps = [p_value(each.p), *([p_value(each.p_holm)] if len(made) > 1 else [])]
         interval = f"{low:+.2f} to {high:+.2f}"
-        rows.append([key or "A, B", NAMES[column], f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}"])
+        rows.append([key or "A, B", label, f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}"])
     say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
     for key, each, (_, alone, _) in zip(common, comparisons, made, strict=True):
         say(_sentence(key, each, alone, statistics.confidence))

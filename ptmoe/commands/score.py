@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -13,9 +14,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="score a predictions file",
         description='Scores JSON Lines {"prediction": text, "answers": [text, ..]}; a null prediction scores 0.',
     )
-    parser.add_argument("metric", choices=["qa", "math"], help="qa: exact match and F1; math: accuracy")
+    parser.add_argument("metric", help="a file of ptmoe/metrics, e.g. qa (exact match and F1) or math (accuracy)")
     parser.add_argument("file", type=Path, help="JSON Lines with prediction and answers")
-    parser.add_argument("--rule", choices=["mrqa", "numeric", "metamath"], help="default: mrqa (qa), numeric (math)")
+    parser.add_argument("--rule", help="how answers are compared, e.g. metamath for math (default: the metric's first)")
     parser.add_argument("--rows", type=Path, metavar="OUT.jsonl", help="write one row of scores (0..1) per prediction")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -27,16 +28,20 @@ def run(args: argparse.Namespace) -> int:
 
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.scoring.jsonl import read_predictions
-    from ptmoe.scoring.metrics import COLUMNS, RULES, score_one
+    from ptmoe.scoring.registry import load_metric
 
+    metric = load_metric(args.metric)
+    rule = args.rule or metric.rules[0]
+    metric.check_rule(rule)
     rows = read_predictions(args.file)
     if not rows:
         raise ScoringError(f"{args.file} holds no prediction; give one JSON object a line")
-    rule = args.rule or RULES[args.metric][0]
-    scores = [score_one(args.metric, rule, row["prediction"], row["answers"]) for row in rows]
-    means = {name: 100 * sum(row[name] for row in scores) / len(scores) for name in COLUMNS[args.metric]}
+    scores = [metric.score_one(row["prediction"], row["answers"], rule) for row in rows]
+    means = {name: 100 * sum(row[name] for row in scores) / len(scores) for name in metric.columns}
     if args.rows:
-        _write_rows(args.rows, rows, scores)
+        named = [{"id": row["id"]} if "id" in row else {} for row in rows]
+        made = [{**name, "metric": metric.name, **score} for name, score in zip(named, scores, strict=True)]
+        _write_rows(args.rows, made)
     missing = sum(row["prediction"] is None for row in rows)
     if args.json:
         rounded = {name: round(value, 6) for name, value in means.items()}
@@ -48,11 +53,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_rows(path: Path, rows: list[dict], scores: list[dict[str, float]]) -> None:
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     import json
 
     from ptmoe.runtime.files import write_text
 
-    named = [{"id": row["id"]} if "id" in row else {} for row in rows]
-    lines = [json.dumps(name | values, ensure_ascii=False) for name, values in zip(named, scores, strict=True)]
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -11,12 +11,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
+from ptmoe.base.compute import prepare_torch
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
 from ptmoe.runtime.errors import ParamsError, TrainingError
 from ptmoe.runtime.files import write_text
 from ptmoe.runtime.progress import Progress, say
+from ptmoe.scoring.registry import load_metric
+
+if TYPE_CHECKING:
+    from ptmoe.training.job import TrainJob
 
 GRID = "0.0003,0.001,0.003,0.01,0.03,0.1,0.3,1"
 SCRATCH = Path(".checkpoints/search")
@@ -105,54 +111,50 @@ def _results(trials: Sequence[Trial], params: Params, jobs: int) -> Iterator[Res
 
 def try_rate(trial: Trial, params: Params) -> Result:
     """Trains one method with one learning rate and scores greedy answers to the validation rows."""
-    from ptmoe.training.cell import train_cell
+    prepare_torch(BASE_DIR)
+    from ptmoe.training.cell import TrainJob, train_cell
+    from ptmoe.tuning.registry import method_params
 
-    cell, profile = Cell(trial.task, trial.method, 0), params.profile
-    folder = SCRATCH / f"{cell.name}-{trial.learning_rate:g}"
+    profile = params.profile
+    folder = SCRATCH / f"{Cell(trial.task, trial.method, 0).name}-{trial.learning_rate:g}"
+    job = TrainJob(
+        task=trial.task,
+        method_name=trial.method,
+        seed=0,
+        method_params=method_params(trial.method, params.method(trial.method)),
+        train=profile.train,
+        batch_size=profile.batch_size[trial.task],
+        learning_rate=trial.learning_rate,
+        base_dir=BASE_DIR,
+        encoded_dir=Path("data/encoded") / trial.task,
+        init_file=Path("models/init") / f"{trial.task}.safetensors",
+        adapter_dir=folder,
+        log_file=folder.with_suffix(".tsv"),
+        adapter_note={},
+    )
     try:
-        train_cell(
-            task=trial.task,
-            method_name=trial.method,
-            seed=0,
-            method_params=params.method(trial.method),
-            train=profile.train,
-            batch_size=profile.batch_size[trial.task],
-            learning_rate=trial.learning_rate,
-            base_dir=BASE_DIR,
-            encoded_dir=Path("data/encoded") / trial.task,
-            init_file=Path("models/init") / f"{trial.task}.safetensors",
-            adapter_dir=folder,
-            log_file=folder.with_suffix(".tsv"),
-            adapter_note={},
-        )
+        train_cell(job)
     except TrainingError:
         return Result(trial, 0.0)
-    return Result(trial, _validation_score(trial, params, folder))
+    return Result(trial, _validation_score(job, params))
 
 
-def _validation_score(trial: Trial, params: Params, adapter: Path) -> float:
+def _validation_score(job: TrainJob, params: Params) -> float:
     """Returns the mean headline metric of greedy answers to the validation rows, in percent."""
-    from ptmoe.base.model import load_base, load_tokenizer, read_base_info
+    from ptmoe.base.compute import make_accelerator
+    from ptmoe.base.model import load_tokenizer, read_base_info
     from ptmoe.generation.decode import Decoder
     from ptmoe.rows.encoded import EncodedSet
-    from ptmoe.scoring.metrics import HEADLINE, score_one
-    from ptmoe.tuning.prompted_lm import PromptedLM
+    from ptmoe.tuning.opening import open_adapter
 
-    task, profile = params.task(trial.task), params.profile
-    info, tokenizer = read_base_info(BASE_DIR), load_tokenizer(BASE_DIR)
-    decoder = Decoder(
-        PromptedLM.load(adapter, load_base(BASE_DIR)),
-        info.eos_token_ids,
-        info.pad_token_id,
-        profile.max_new_tokens[trial.task],
-        profile.generate.max_batch_tokens,
-    )
-    rows = EncodedSet(Path("data/encoded") / trial.task / "validation.arrow")
-    scores = []
-    for answer in decoder.decode(rows, rows.prompt_lengths):
-        text = str(tokenizer.decode(answer.tokens, skip_special_tokens=True)).strip()
-        scores.append(score_one(task.score.metric, task.score.rule, text, rows[answer.row].answers))
-    return 100 * mean(score[HEADLINE[task.score.metric]] for score in scores)
+    score, generate, info = params.task(job.task).score, params.profile.generate, read_base_info(BASE_DIR)
+    metric, tokenizer = load_metric(score.metric), load_tokenizer(BASE_DIR)
+    model = open_adapter(job.adapter_dir, info, make_accelerator().device)
+    decoder = Decoder(model, info, params.profile.max_new_tokens[job.task], generate.max_batch_tokens)
+    rows = EncodedSet(job.encoded_dir / "validation.arrow")
+    texts = {a.row: a.shown(tokenizer)["prediction"] for a in decoder.decode(rows, rows.prompt_lengths)}
+    scores = [metric.score_one(texts[row], each.answers, score.rule_of(each.dataset)) for row, each in enumerate(rows)]
+    return 100 * mean(each[metric.headline] for each in scores)
 
 
 def markdown(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str], rates: Sequence[float]) -> str:

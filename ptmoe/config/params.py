@@ -6,49 +6,36 @@ reading it is an error instead.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ptmoe.config.methods import SCHEMAS, Count, MethodParams, NonNegative, PeftParams, Real
+from ptmoe.config.faults import refuse, suggestion, validated
+from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Real
 from ptmoe.runtime.errors import ParamsError
 
-Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Amount = Annotated[StrictInt, Field(ge=0)]
-Percent = Annotated[Real, Field(ge=0, le=100)]
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class Block(BaseModel):
-    """A mapping whose keys are all required and no others allowed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+METHODS = Path(__file__).parents[1] / "methods"
 
 
 class ScoreParams(Block):
-    metric: Literal["qa", "math"]
-    rule: Literal["mrqa", "numeric", "metamath"]
+    """How a task is scored.
 
-    @model_validator(mode="after")
-    def _rule_fits_metric(self) -> Self:
-        if (self.rule == "mrqa") != (self.metric == "qa"):
-            raise ValueError(
-                f"rule {self.rule} does not score metric {self.metric}; qa takes mrqa, math numeric or metamath"
-            )
-        return self
+    Attributes:
+        metric: a file of ptmoe/metrics.
+        rule: the rule of that metric.
+        dataset_rules: data set -> its own rule, where it differs.
+    """
+
+    metric: Name
+    rule: Name
+    dataset_rules: dict[StrictStr, Name] = Field(default_factory=dict)
+
+    def rule_of(self, dataset: str) -> str:
+        """Returns the rule that scores a data set."""
+        return self.dataset_rules.get(dataset, self.rule)
 
 
 class TemplateParams(Block):
@@ -101,7 +88,6 @@ class TrainParams(Block):
 
 
 class GenerateParams(Block):
-    engine: Literal["ptmoe", "transformers"]
     forced_experts: StrictBool
     max_batch_tokens: Count
     devices: Count | Literal["auto"]
@@ -135,96 +121,57 @@ class Grid(Block):
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
 
 
-def _value_at(tree: Any, location: tuple[int | str, ...]) -> Any:
-    for part in location:
-        try:
-            tree = tree[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return tree
-
-
-def _problems(error: ValidationError, tree: Any, prefix: str) -> list[str]:
-    """One line per faulty key: the key, its value, what is allowed."""
-    allowed: dict[str, list[str]] = {}
-    for fault in error.errors():
-        # pydantic adds the branch of a union to the location; only what exists in the file is a key.
-        location: tuple[int | str, ...] = ()
-        for part in fault["loc"]:
-            location = (*location, part) if _value_at(tree, (*location, part)) is not None else location
-        key = ".".join([prefix, *map(str, location)]).strip(".")
-        if fault["type"] == "missing":
-            allowed[f"{key}.{fault['loc'][-1]}".strip(".")] = ["missing; add it"]
-        elif fault["type"] == "extra_forbidden":
-            allowed[key] = ["unknown key; remove it or correct its name"]
-        elif fault["type"] == "value_error":
-            allowed[key] = [fault["msg"].removeprefix("Value error, ")]
-        else:
-            rule = fault["msg"].removeprefix("Input should be ")
-            allowed.setdefault(key, [f"got {_value_at(tree, location)!r}; allowed: "]).append(rule)
-    return [f"{key}: {rules[0]}{' or '.join(dict.fromkeys(rules[1:]))}" for key, rules in allowed.items()]
-
-
-def _validated(model: type[Model], tree: Any, prefix: str, problems: list[str]) -> Model | None:
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        problems.extend(_problems(error, tree, prefix))
-        return None
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
-
-
 class Params:
-    """The whole of params.yaml, valid.
+    """params.yaml, valid but for the methods' blocks, whose schemas stand in the methods' files.
+
+    Those are checked by `ptmoe.tuning.registry.check_methods`, which imports torch: stages without a model must not.
+
+    Attributes:
+        grid: the axes of the run and the profiles.
+        tasks: the block of each task.
+        methods: the block of each method as it stands in the file.
 
     Raises:
-        ParamsError: with every fault of the file in one message.
+        ParamsError: with every fault in one message.
     """
 
     def __init__(self, tree: dict[str, Any], where: str = "params.yaml") -> None:
         problems: list[str] = []
         axes = {key: tree[key] for key in Grid.model_fields if key in tree}
-        grid = _validated(Grid, axes, "", problems)
-        self.blocks: dict[str, BaseModel | None] = {}
+        grid = validated(Grid, axes, "", problems)
+        self.where = where
+        self.tasks: dict[str, TaskParams] = {}
+        self.methods: dict[str, dict[str, Any]] = {}
         for name in tree.keys() - axes.keys():
-            self.blocks[name] = self._block(name, tree[name], problems)
+            self._add_block(name, tree[name], problems)
         if grid is not None:
             self.grid = grid
             problems += self._cross_faults(grid)
-        if problems:
-            listed = "\n".join(f"  {line}" for line in sorted(problems))
-            raise ParamsError(f"{where} has {len(problems)} fault(s):\n{listed}")
+        refuse(where, problems)
 
-    @staticmethod
-    def _block(name: str, tree: Any, problems: list[str]) -> BaseModel | None:
-        if name in SCHEMAS:
-            return _validated(SCHEMAS[name], tree, name, problems)
-        if isinstance(tree, dict) and "peft_type" in tree:
-            return _validated(PeftParams, tree, name, problems)
-        if isinstance(tree, dict) and "template" in tree:
-            return _validated(TaskParams, tree, name, problems)
-        known = [*SCHEMAS, *Grid.model_fields]
-        problems.append(
-            f"{name}: {_suggestion(name, known)}not a method, a task (`template`) or a peft block (`peft_type`)"
-        )
-        return None
+    def _add_block(self, name: str, tree: Any, problems: list[str]) -> None:
+        known = known_methods()
+        if isinstance(tree, dict) and (name in known or "peft_type" in tree):
+            self.methods[name] = tree
+        elif isinstance(tree, dict) and "template" in tree:
+            self.tasks[name] = validated(TaskParams, tree, name, problems)  # type: ignore[assignment]
+        elif name in known:
+            problems.append(f"{name}: got {tree!r}; allowed: a mapping, {{}} for a method without parameters")
+        else:
+            hint = suggestion(name, [*known, *Grid.model_fields])
+            problems.append(f"{name}: {hint}not a method, a task (`template`) or a peft block (`peft_type`)")
 
     def _cross_faults(self, grid: Grid) -> list[str]:
         faults = []
         if grid.profile not in grid.profiles:
             return [f"profile: got {grid.profile!r}; allowed: {', '.join(grid.profiles)}"]
         profile, path = grid.profiles[grid.profile], f"profiles.{grid.profile}"
-        for axis, kind in (("tasks", TaskParams), ("methods", MethodParams)):
+        for axis, blocks in (("tasks", self.tasks), ("methods", self.methods)):
             values = getattr(grid, axis)
-            known = [name for name, block in self.blocks.items() if isinstance(block, kind)]
             faults += [
-                f"{axis}: got {value!r}, which has no block; {_suggestion(value, known)}allowed: {', '.join(known)}"
+                f"{axis}: got {value!r}, which has no block; {suggestion(value, blocks)}allowed: {', '.join(blocks)}"
                 for value in values
-                if value not in self.blocks
+                if value not in blocks
             ]
             faults += [f"{axis}: {value!r} is listed twice" for value in {v for v in values if values.count(v) > 1}]
         needed = dict.fromkeys(grid.tasks, ("data", "max_length", "batch_size", "max_new_tokens"))
@@ -249,17 +196,22 @@ class Params:
         return self.grid.profiles[self.grid.profile]
 
     def task(self, name: str) -> TaskParams:
-        return self._named(name, TaskParams, "task")
+        return _named(self.tasks, name, "task")
 
-    def method(self, name: str) -> MethodParams:
-        return self._named(name, MethodParams, "method")
+    def method(self, name: str) -> dict[str, Any]:
+        return _named(self.methods, name, "method")
 
-    def _named(self, name: str, kind: type[Model], what: str) -> Model:
-        block = self.blocks.get(name)
-        if not isinstance(block, kind):
-            known = [key for key, value in self.blocks.items() if isinstance(value, kind)]
-            raise ParamsError(f"{what} {name!r} is unknown; {_suggestion(name, known)}allowed: {', '.join(known)}")
-        return block
+
+def known_methods() -> list[str]:
+    """Names the methods that have a file, without importing any."""
+    return sorted(path.stem for path in METHODS.glob("[a-z]*.py"))
+
+
+def _named(blocks: dict[str, Any], name: str, what: str) -> Any:
+    if name not in blocks:
+        hint = suggestion(name, blocks)
+        raise ParamsError(f"{what} {name!r} is unknown; {hint}allowed: {', '.join(blocks)}")
+    return blocks[name]
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ptmoe.config.methods import MethodParams
 from ptmoe.config.params import (
     BaseParams,
     DataParams,
@@ -89,7 +88,12 @@ class StageParams:
         return self._task_section("init_text")
 
     @property
-    def method(self) -> MethodParams:
+    def method_blocks(self) -> dict[str, dict[str, Any]]:
+        """The blocks of all methods, to be checked before any is trained; they decide nothing."""
+        return self._params.methods
+
+    @property
+    def method(self) -> dict[str, Any]:
         return self._checked(self.item["method"], self._params.method(self.item["method"]))
 
     @property

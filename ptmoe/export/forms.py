@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.base.hub import find_config
-from ptmoe.config.methods import method_params
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.runtime.files import whole_file, write_json
 from ptmoe.tuning.adapters import AdapterConfig, read_adapter_config, read_adapter_tensors
 from ptmoe.tuning.method import Method
-from ptmoe.tuning.registry import load_method
+from ptmoe.tuning.registry import load_method, method_params
 
 EMBEDS_FILE = "prompt_embeds.safetensors"
 USE_FILE = "how_to_use.json"

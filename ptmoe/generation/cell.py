@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
-from ptmoe.base.model import BaseInfo, read_base_info
+from ptmoe.base.compute import make_accelerator, prepare_torch
+from ptmoe.base.model import read_base_info
 from ptmoe.config.params import GenerateParams
 from ptmoe.generation.answer import Answer
 from ptmoe.rows.encoded import Encoded, EncodedSet
@@ -21,11 +21,8 @@ from ptmoe.runtime.launch import launch
 from ptmoe.runtime.progress import say
 
 if TYPE_CHECKING:
-    from ptmoe.generation.continuous import ContinuousDecoder
-    from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session
     from ptmoe.tuning.mixture import PromptMixture
-    from ptmoe.tuning.prompted_lm import PromptedLM
 
 SCHEMA = pa.schema(
     [
@@ -44,9 +41,13 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """Everything that decides the answers of one cell, and where they are written."""
+    """Everything that decides the answers of one cell, and where they are written.
 
-    method_name: str
+    Attributes:
+        encoded_dir: holds `test/<dataset>.arrow`.
+        max_new_tokens: longest answer.
+    """
+
     base_dir: Path
     encoded_dir: Path
     adapter_dir: Path
@@ -63,55 +64,36 @@ class GenerateJob:
         return sorted((self.encoded_dir / "test").rglob("*.arrow"))
 
 
-def generate_cell(
-    method_name: str,
-    base_dir: Path,
-    encoded_dir: Path,
-    adapter_dir: Path,
-    generate: GenerateParams,
-    max_new_tokens: int,
-    out_file: Path,
-) -> None:
+def generate_cell(job: GenerateJob) -> None:
     """Answers the test rows of one task with one adapter, greedily; writes a row an example, in the order of the rows.
-
-    Args:
-        encoded_dir: holds `test/<dataset>.arrow`.
-        max_new_tokens: longest answer.
 
     Raises:
         DataError: there are no test rows.
         BaseModelError: prompt and answer do not fit the base model's positions.
         AdapterError: the adapter is damaged or belongs to another base.
     """
-    job = GenerateJob(**locals())
     if not any(len(EncodedSet(path)) for path in job.test_files):
         raise DataError(f"{job.encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
-    prepare_torch(read_base_info(base_dir).parameters)  # before `launch` imports torch to count devices
-    launch(generate_here, job, generate.devices)
+    launch(generate_here, job, job.generate.devices)
 
 
 def generate_here(job: GenerateJob) -> None:
     """Answers this process's share of the rows; the main process then writes everybody's."""
-    from ptmoe.base.model import load_base, load_tokenizer
-
     info = read_base_info(job.base_dir)
-    prepare_torch(info.parameters)
-    import torch
-
+    prepare_torch(job.base_dir)
+    from ptmoe.base.model import load_tokenizer
+    from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session
     from ptmoe.tuning.mixture import PromptMixture
-    from ptmoe.tuning.prompted_lm import PromptedLM
+    from ptmoe.tuning.opening import open_adapter
 
     rows = [row for path in job.test_files for row in EncodedSet(path)]
     longest = max(row.prompt_length for row in rows)
     accelerator = make_accelerator()
-    model = PromptedLM.load(job.adapter_dir, load_base(job.base_dir).to(accelerator.device), info)
-    if is_widened(model.base, info.dtype):
-        model.base.to(getattr(torch, info.dtype))
+    model = open_adapter(job.adapter_dir, info, accelerator.device)
     check_positions(longest, job.max_new_tokens, model)
-    session = Session(
-        checkpoint_root(), job.cell, rows, make_decoder(model, info, job), _about(job, info.fingerprint), accelerator
-    )
+    decoder = Decoder(model, info, job.max_new_tokens, job.generate.max_batch_tokens)
+    session = Session(checkpoint_root(), job.cell, rows, decoder, _about(job, info.fingerprint), accelerator)
     answers = session.answer(range(len(rows)))
     cost = session.cost()
     by_expert: dict[int, list[Answer]] = {}
@@ -126,15 +108,6 @@ def generate_here(job: GenerateJob) -> None:
             f"{job.cell}: {len(rows)} answers, {cost['tokens_per_second'] / cost['processes']:.0f} tokens/s on each "
             f"device, {cost['seconds']:.0f} s"
         )
-
-
-def make_decoder(model: PromptedLM, info: BaseInfo, job: GenerateJob) -> Decoder | ContinuousDecoder:
-    """Makes the engine that the parameters name."""
-    from ptmoe.generation.continuous import ContinuousDecoder
-    from ptmoe.generation.decode import Decoder
-
-    engine = Decoder if job.generate.engine == "ptmoe" else ContinuousDecoder
-    return engine(model, info.eos_token_ids, info.pad_token_id, job.max_new_tokens, job.generate.max_batch_tokens)
 
 
 def _force_experts(session: Session, method: PromptMixture, answers: dict[int, Answer]) -> dict[int, list[Answer]]:
@@ -155,7 +128,6 @@ def _about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
         "adapter": [sha256_of(path) for path in adapter if path.is_file()],
         "data": [sha256_of(path) for path in job.test_files],
         "max_new_tokens": job.max_new_tokens,
-        "engine": job.generate.engine,
     }
 
 

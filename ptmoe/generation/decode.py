@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from ptmoe.base.model import BaseInfo
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.cache import merge_caches, merge_masks, slot_cache
 from ptmoe.rows.batches import collate
@@ -50,17 +51,14 @@ class Decoder:
 
     Args:
         model: the base model with an adapter.
-        end_tokens: ids that end an answer.
-        pad_token_id: stands on padding.
+        info: names the tokens that end an answer and the one that stands on padding.
         max_new_tokens: longest answer.
         max_batch_tokens: rows x (soft prompt + longest text + max_new_tokens) stays within this many tokens.
     """
 
-    def __init__(
-        self, model: PromptedLM, end_tokens: list[int], pad_token_id: int, max_new_tokens: int, max_batch_tokens: int
-    ) -> None:
-        self._model, self._pad = model.eval(), pad_token_id
-        self._ends, self._max_new, self._budget = frozenset(end_tokens), max_new_tokens, max_batch_tokens
+    def __init__(self, model: PromptedLM, info: BaseInfo, max_new_tokens: int, max_batch_tokens: int) -> None:
+        self._model, self._pad = model.eval(), info.pad_token_id
+        self._ends, self._max_new, self._budget = frozenset(info.eos_token_ids), max_new_tokens, max_batch_tokens
         self._max_rows = self._attempted = max_batch_tokens
         self._device = next(model.parameters()).device
 

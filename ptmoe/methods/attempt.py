@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import AttemptParams
+from ptmoe.config.fields import Count, Positive
 from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import ChunkedMixture
+from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams
 
 
 def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
@@ -22,11 +22,18 @@ def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.any(dim=1, keepdim=True), pooled, 0.0)
 
 
+class AttemptParams(ChunkedPromptParams):
+    projection_dim: Count
+    temperature: Positive
+
+
 class AttentionalMixture(ChunkedMixture[AttemptParams]):
     """a = softmax(k_j . q / temperature), q = LayerNorm(W_up SiLU(W_down x)), x and k_j max-pooled over tokens.
 
     No bias in W_down and W_up, and the affine part of the norm is trained: the only reading that gives the paper's 90k.
     """
+
+    schema = AttemptParams
 
     def __init__(self, params: AttemptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -34,10 +41,6 @@ class AttentionalMixture(ChunkedMixture[AttemptParams]):
         self.down = nn.Linear(hidden, params.projection_dim, bias=False, dtype=torch.float32)
         self.up = nn.Linear(params.projection_dim, hidden, bias=False, dtype=torch.float32)
         self.norm = nn.LayerNorm(hidden, dtype=torch.float32)
-
-    @classmethod
-    def count(cls, params: AttemptParams, geometry: Geometry) -> int:
-        return geometry.hidden_size * (params.prompt_length + 2 * params.projection_dim + 2)
 
     @property
     def selective(self) -> bool:

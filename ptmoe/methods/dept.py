@@ -13,9 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import DeptParams
-from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.config.fields import Count, Positive
+from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
 from ptmoe.tuning.svd import fit_length
+
+
+class DeptParams(PromptParams):
+    rank: Count
+    alpha: Positive
+    max_length: Count
 
 
 class DecomposedPromptUpdate(PromptMethod[DeptParams]):
@@ -24,6 +30,7 @@ class DecomposedPromptUpdate(PromptMethod[DeptParams]):
     Tokens beyond `max_length` get no update.
     """
 
+    schema = DeptParams
     size_key = "prompt_length"
 
     def __init__(self, params: DeptParams, geometry: Geometry) -> None:
@@ -32,11 +39,6 @@ class DecomposedPromptUpdate(PromptMethod[DeptParams]):
         self.a = nn.Parameter(torch.empty(params.max_length, params.rank))
         self.b = nn.Parameter(torch.zeros(params.rank, geometry.hidden_size))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
-
-    @classmethod
-    def count(cls, params: DeptParams, geometry: Geometry) -> int:
-        hidden = geometry.hidden_size
-        return params.prompt_length * hidden + params.rank * (params.max_length + hidden)
 
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import DecomposedPromptParams
 from ptmoe.tuning.budget import solved_rank
-from ptmoe.tuning.low_rank import LowRankPrompt
+from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
 from ptmoe.tuning.method import SoftPrompt
 
 
@@ -23,11 +22,7 @@ class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
 
     @classmethod
     def rank(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
-        return solved_rank(params.rank, params, geometry.hidden_size)
-
-    @classmethod
-    def count(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
-        return cls.rank(params, geometry) * (params.prompt_length + geometry.hidden_size)
+        return solved_rank(params, geometry.hidden_size)
 
     def initialise(self, text_embeds: Tensor) -> None:
         a, b = self.factors_of(text_embeds)

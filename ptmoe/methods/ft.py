@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import NothingParams
-from ptmoe.tuning.method import Method
+from ptmoe.tuning.method import Method, NoParams
 
 
-class FullFineTuning(Method[NothingParams]):
+class FullFineTuning(Method[NoParams]):
     """Trains all weights, in float32: at a learning rate of 2e-5 most updates vanish in bfloat16."""
-
-    @classmethod
-    def count(cls, params: NothingParams, geometry: Geometry) -> int:
-        return geometry.parameters
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         return base.float().requires_grad_(True)

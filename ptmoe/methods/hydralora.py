@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+from pydantic import Field, StrictBool, StrictStr
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry, Linear
-from ptmoe.config.methods import HydraLoraParams
+from ptmoe.config.fields import Count, Positive
 from ptmoe.tuning.layers import check_targets
-from ptmoe.tuning.method import Method
+from ptmoe.tuning.method import Method, MethodParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,22 +44,23 @@ class HydraLinear(nn.Module):
         return y + (self.scale * update).to(y.dtype)
 
 
+class HydraLoraParams(MethodParams):
+    rank: Count
+    alpha: Positive
+    target_modules: Annotated[list[StrictStr], Field(min_length=1)]
+    num_experts: Count
+    router_bias: StrictBool
+
+
 class HydraLora(Method[HydraLoraParams]):
     """Replaces the named linear layers; A and router start from Kaiming's uniform distribution, B from zero."""
 
+    schema = HydraLoraParams
     size_key = "rank"
 
     @classmethod
     def check(cls, params: HydraLoraParams, geometry: Geometry) -> None:
         check_targets(params.target_modules, params.rank, geometry)
-
-    @classmethod
-    def count(cls, params: HydraLoraParams, geometry: Geometry) -> int:
-        rank, experts = params.rank, params.num_experts
-        return sum(
-            rank * linear.inputs + experts * (rank * linear.outputs + linear.inputs + params.router_bias)
-            for linear in geometry.matching(params.target_modules)
-        )
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         for sizes in self.geometry.matching(self.params.target_modules):

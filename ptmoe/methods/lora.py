@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field, StrictStr
+
+from ptmoe.config.fields import Count, Positive
 
 if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import PreTrainedModel
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import LoraParams
 from ptmoe.tuning.layers import check_targets
-from ptmoe.tuning.method import Method
+from ptmoe.tuning.method import Method, MethodParams
+
+
+class LoraParams(MethodParams):
+    rank: Count
+    alpha: Positive
+    target_modules: Annotated[list[StrictStr], Field(min_length=1)]
 
 
 class Lora(Method[LoraParams]):
     """Updates the named linear layers; A starts from Kaiming's uniform distribution, B from zero."""
 
+    schema = LoraParams
     size_key = "rank"
 
     @classmethod
     def check(cls, params: LoraParams, geometry: Geometry) -> None:
         check_targets(params.target_modules, params.rank, geometry)
-
-    @classmethod
-    def count(cls, params: LoraParams, geometry: Geometry) -> int:
-        return sum(
-            params.rank * (linear.inputs + linear.outputs) for linear in geometry.matching(params.target_modules)
-        )
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         from peft import inject_adapter_in_model

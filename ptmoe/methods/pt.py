@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import PromptParams
-from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
 from ptmoe.tuning.svd import fit_length
 
 
@@ -19,10 +18,6 @@ class PromptTuning(PromptMethod[PromptParams]):
     def __init__(self, params: PromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
-
-    @classmethod
-    def count(cls, params: PromptParams, geometry: Geometry) -> int:
-        return params.prompt_length * geometry.hidden_size
 
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))

@@ -5,15 +5,27 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import StrictBool
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import PtmoeParams
+from ptmoe.config.fields import Count, NonNegative
 from ptmoe.tuning.budget import router_parameters, solved_rank
-from ptmoe.tuning.low_rank import LowRankPrompt
+from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
 from ptmoe.tuning.method import RoutedPrompts
 from ptmoe.tuning.mixture import PromptMixture
 from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
+
+
+class PtmoeParams(DecomposedPromptParams):
+    num_experts: Count
+    selective: StrictBool
+    probationary: StrictBool
+    router_noise: NonNegative
+    router_bias: StrictBool
+    router_init: Literal["default", "orthogonal", "zero_bias"]
+    router_input: Literal["prompt", "question"]
+    expert_init_noise: NonNegative
 
 
 class PromptTuningMoE(LowRankPrompt[PtmoeParams], PromptMixture[PtmoeParams]):
@@ -22,6 +34,8 @@ class PromptTuningMoE(LowRankPrompt[PtmoeParams], PromptMixture[PtmoeParams]):
     w = softmax((W x + b) * (1 + noise)) * onehot(argmax): the chosen expert is scaled by its own gate. A is one
     parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient tensor.
     """
+
+    schema = PtmoeParams
 
     def __init__(self, params: PtmoeParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -35,13 +49,7 @@ class PromptTuningMoE(LowRankPrompt[PtmoeParams], PromptMixture[PtmoeParams]):
     @classmethod
     def rank(cls, params: PtmoeParams, geometry: Geometry) -> int:
         router = router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
-        return solved_rank(params.rank, params, geometry.hidden_size, params.num_experts, router)
-
-    @classmethod
-    def count(cls, params: PtmoeParams, geometry: Geometry) -> int:
-        rank = cls.rank(params, geometry)
-        factors = params.num_experts * params.prompt_length * rank + rank * geometry.hidden_size
-        return factors + router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
+        return solved_rank(params, geometry.hidden_size, params.num_experts, router)
 
     @property
     def num_experts(self) -> int:

@@ -6,14 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import ResidualPromptParams
-from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.config.fields import Count
+from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
 from ptmoe.tuning.svd import fit_length
+
+
+class ResidualPromptParams(PromptParams):
+    bottleneck: Count
 
 
 class ResidualPromptTuning(PromptMethod[ResidualPromptParams]):
     """A prompt from the text, through one shared bottleneck with biases and a trained norm, as in the official code."""
 
+    schema = ResidualPromptParams
     size_key = "prompt_length"
 
     def __init__(self, params: ResidualPromptParams, geometry: Geometry) -> None:
@@ -26,11 +31,6 @@ class ResidualPromptTuning(PromptMethod[ResidualPromptParams]):
             nn.Linear(params.bottleneck, hidden, dtype=torch.float32),
             nn.LayerNorm(hidden, dtype=torch.float32),
         )
-
-    @classmethod
-    def count(cls, params: ResidualPromptParams, geometry: Geometry) -> int:
-        hidden = geometry.hidden_size
-        return hidden * (params.prompt_length + 2 * params.bottleneck + 3) + params.bottleneck
 
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))

@@ -6,18 +6,25 @@ chosen in its batch; this follows the paper's formula.
 
 from __future__ import annotations
 
+from pydantic import StrictBool
 from torch import Tensor
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import SmopParams
-from ptmoe.tuning.budget import router_parameters
+from ptmoe.config.fields import NonNegative
 from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import ChunkedMixture
+from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams
 from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
+
+
+class SmopParams(ChunkedPromptParams):
+    router_noise: NonNegative
+    router_bias: StrictBool
 
 
 class SparseMixtureOfPrompts(ChunkedMixture[SmopParams]):
     """The prompt with the highest gate, scaled by it."""
+
+    schema = SmopParams
 
     def __init__(self, params: SmopParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -25,11 +32,6 @@ class SparseMixtureOfPrompts(ChunkedMixture[SmopParams]):
         self.router = Router(
             geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, "orthogonal"
         )
-
-    @classmethod
-    def count(cls, params: SmopParams, geometry: Geometry) -> int:
-        prompts = params.prompt_length * geometry.hidden_size
-        return prompts + router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
 
     @property
     def selective(self) -> bool:

@@ -5,30 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from pydantic import StrictStr
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import SpotParams
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.tuning.adapters import read_adapter_config, read_adapter_tensors
-from ptmoe.tuning.method import PromptMethod, SoftPrompt
+from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
 
 _TENSOR = "method.prompt"
 _SOURCES = ("pt", "spot")
 
 
+class SpotParams(PromptParams):
+    source: StrictStr
+
+
 class SoftPromptTransfer(PromptMethod[SpotParams]):
     """One prompt [T, H]; `source` is the adapter folder of a `pt` or `spot` run with the same length and base."""
 
+    schema = SpotParams
     size_key = "prompt_length"
 
     def __init__(self, params: SpotParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
-
-    @classmethod
-    def count(cls, params: SpotParams, geometry: Geometry) -> int:
-        return params.prompt_length * geometry.hidden_size
 
     def initialise(self, text_embeds: Tensor) -> None:
         """Takes the source's prompt; the text is not used.

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import NothingParams
-from ptmoe.tuning.method import Method
+from ptmoe.tuning.method import Method, NoParams
 
 
-class Untuned(Method[NothingParams]):
+class Untuned(Method[NoParams]):
     """Trains nothing."""
-
-    @classmethod
-    def count(cls, params: NothingParams, geometry: Geometry) -> int:
-        return 0
 
 
 METHOD = Untuned

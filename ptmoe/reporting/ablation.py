@@ -23,7 +23,7 @@ from ptmoe.reporting.tables import percents, write_csv
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.cell import read_datasets
-from ptmoe.scoring.metrics import COLUMNS, HEADLINE, NAMES
+from ptmoe.scoring.metric import Metric
 from ptmoe.statistics.estimates import Estimate, Resampling
 
 GRIDS = Path(__file__).parent / "grids.yaml"
@@ -123,7 +123,7 @@ class Point:
     task: str
     label: str
     part: str
-    metric: str
+    metric: Metric
     estimate: Estimate
     revision: str
 
@@ -136,17 +136,16 @@ def collect(grid: Grid, revisions: dict[str, str], tasks: Sequence[str], params:
         domains = {name: entry["domain"] for name, entry in read_datasets(Path("data/split") / task).items()}
         for label, revision in revisions.items():
             cells = [Cell(task, grid.method, seed) for seed in params.grid.seeds]
-            found = [columns for cell in cells if (columns := read_if_there(cell, revision)) is not None]
+            found = [scored for cell in cells if (scored := read_if_there(cell, revision)) is not None]
             if not found:
                 continue
-            metric = next(metric for metric, columns in COLUMNS.items() if set(columns) <= found[0].keys())
-            column = HEADLINE[metric]
-            scores = _stacked(found, column)
+            metric = found[0].metric
+            scores = _stacked([each.columns for each in found], metric.headline)
             parts = parts_of(list(scores), domains)
             name = f"{grid.name}/{task}/{label}"
             resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
             points += [
-                Point(task, label, part, column, resampling.estimate(parts[part]), revision)
+                Point(task, label, part, metric, resampling.estimate(parts[part]), revision)
                 for part in (IN_DOMAIN, OUT_OF_DOMAIN)
                 if part in parts
             ]
@@ -163,7 +162,7 @@ def _stacked(seeds: list[dict[str, list]], column: str) -> dict[str, np.ndarray]
 def write(grid: Grid, points: Sequence[Point], out: Path) -> None:
     """Writes `out`/<name>.csv, .svg and .png."""
     header = ["task", "value", "average", "metric", "score", "low", "high", "revision"]
-    rows = [[p.task, p.label, p.part, p.metric, *percents(p.estimate), p.revision] for p in points]
+    rows = [[p.task, p.label, p.part, p.metric.headline, *percents(p.estimate), p.revision] for p in points]
     write_csv(out / f"{grid.name}.csv", header, rows)
     figures.save(panel(grid, points), out / grid.name)
 
@@ -175,18 +174,18 @@ def panel(grid: Grid, points: Sequence[Point]) -> Figure:
     figure = figures.blank(3.6 * max(len(tasks), 1) + 1.4, 3.2)
     labels = list(grid.settings)
     for axes, task in zip(figure.subplots(1, max(len(tasks), 1), squeeze=False)[0], tasks, strict=False):
-        unit = ""
+        metric: Metric | None = None
         for shift, (part, colour) in enumerate(((IN_DOMAIN, figures.PALETTE[1]), (OUT_OF_DOMAIN, figures.PALETTE[2]))):
             here = [p for p in points if (p.task, p.part) == (task, part) and not math.isnan(p.estimate.value)]
             if not here:
                 continue
-            unit = NAMES[here[0].metric]
+            metric = here[0].metric
             x = [labels.index(p.label) + 0.06 * (2 * shift - 1) for p in here]
             value, low, high = np.array([percents(p.estimate) for p in here]).T
             axes.errorbar(x, value, yerr=[value - low, high - value], fmt="o-", color=colour, capsize=3, label=part)
-            _add_published(axes, grid, shift, unit, colour)
+            _add_published(axes, grid, shift, metric, colour)
         axes.set_xticks(range(len(labels)), labels)
-        axes.set(xlabel=grid.title, ylabel=f"{unit} (%)", title=task)
+        axes.set(xlabel=grid.title, ylabel=f"{metric.columns[metric.headline]} (%)" if metric else "", title=task)
         axes.grid(axis="y")
     handles = {
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -196,11 +195,11 @@ def panel(grid: Grid, points: Sequence[Point]) -> Figure:
     return figure
 
 
-def _add_published(axes: Any, grid: Grid, domain: int, unit: str, colour: str) -> None:
+def _add_published(axes: Any, grid: Grid, domain: int, metric: Metric, colour: str) -> None:
     """Marks the points that the paper prints, which are F1 of its base model."""
     printed = published()["ablations"].get(grid.name, {})
     base = read_yaml("params.yaml")["profile"] if Path("params.yaml").exists() else ""
     marks = [(at, printed[label][domain]) for at, label in enumerate(grid.settings) if label in printed]
     marks = [(at, value) for at, value in marks if value is not None]
-    if marks and unit == NAMES["f1"] and base == "paper":
+    if marks and metric.headline == "f1" and base == "paper":
         axes.plot(*zip(*marks, strict=True), "x", color=colour, ms=7, label="published")

@@ -11,7 +11,7 @@ from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.cells import TaskRun
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, weights
-from ptmoe.scoring.metrics import COLUMNS, HEADLINE
+from ptmoe.scoring.metric import Metric
 from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
 
 AVERAGE = "average"
@@ -29,12 +29,19 @@ class TaskAnalysis:
     """
 
     run: TaskRun
-    columns: tuple[str, ...]
-    headline: str
+    metric: Metric
     parts: dict[str, dict[str, float]]
     estimates: dict[tuple[str, str, str], Estimate]
     comparisons: list[Comparison]
     counts: dict[str, int]
+
+    @property
+    def headline(self) -> str:
+        return self.metric.headline
+
+    def label(self, column: str = "") -> str:
+        """Returns what tables call a column; the headline by default."""
+        return self.metric.columns[column or self.headline]
 
     @property
     def scored_methods(self) -> list[str]:
@@ -56,10 +63,11 @@ class TaskAnalysis:
 
 def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
     """Computes all estimates and comparisons of a task; None when no cell has scores."""
-    if run.metric is None:
+    metric = run.metric
+    if metric is None:
         return None
     aligned = align(run)
-    first = aligned[run.methods[0]][COLUMNS[run.metric][0]]
+    first = aligned[run.methods[0]][metric.headline]
     counts = {dataset: values.shape[1] for dataset, values in first.items() if values.shape[1]}
     parts = parts_of(list(counts), {name: run.datasets[name]["domain"] for name in counts})
     estimates = {}
@@ -68,9 +76,8 @@ def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
             name = f"{run.task}/{method}/{column}"
             resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
             estimates |= {(method, column, part): resampling.estimate(shares) for part, shares in parts.items()}
-    headline = HEADLINE[run.metric]
-    analysis = TaskAnalysis(run, COLUMNS[run.metric], headline, parts, estimates, [], counts)
-    scores = {method: aligned[method][headline] for method in run.methods}
+    analysis = TaskAnalysis(run, metric, parts, estimates, [], counts)
+    scores = {method: aligned[method][metric.headline] for method in run.methods}
     analysis.comparisons = _compare_all(analysis, scores, statistics)
     return analysis
 
@@ -101,7 +108,7 @@ def align(run: TaskRun) -> dict[str, dict[str, dict[str, np.ndarray]]]:
             for key, dataset in zip(result.scores["id"], result.scores["dataset"], strict=True):
                 if dataset in found:
                     found[dataset].setdefault(key, len(found[dataset]))
-    columns = COLUMNS[run.metric or "qa"]
+    columns = list(run.metric.columns) if run.metric else []
     aligned = {}
     for method in run.methods:
         aligned[method] = {
@@ -110,7 +117,7 @@ def align(run: TaskRun) -> dict[str, dict[str, dict[str, np.ndarray]]]:
         }
         for row, seed in enumerate(run.seeds):
             scores = run.cells[method, seed].scores
-            if scores is None or not set(columns) <= scores.keys():
+            if scores is None or run.cells[method, seed].metric != run.metric:
                 continue
             for dataset, ids in found.items():
                 inside = scores["dataset"] == dataset

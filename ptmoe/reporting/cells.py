@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptmoe.config.cells import Cell
+from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import average
-from ptmoe.scoring.metrics import COLUMNS
+from ptmoe.scoring.metric import Metric
+from ptmoe.scoring.scores import read_scores
 
 
 @dataclass
@@ -31,6 +33,7 @@ class CellResult:
     """
 
     cell: Cell
+    metric: Metric | None = None
     scores: dict[str, np.ndarray] | None = None
     log: dict[str, np.ndarray] = field(default_factory=dict)
     adapter: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class TaskRun:
     """All cells of one task.
 
     Attributes:
-        metric: qa or math, as the scores' columns tell; None when no cell has scores.
+        metric: what the cells were scored by; None when no cell has scores.
         datasets: {dataset: {"domain", "rows"}} in display order.
         problems: what is missing or damaged, a sentence each.
     """
@@ -60,7 +63,7 @@ class TaskRun:
     task: str
     methods: list[str]
     seeds: list[int]
-    metric: str | None
+    metric: Metric | None
     datasets: dict[str, dict[str, Any]]
     cells: dict[tuple[str, int], CellResult]
     problems: list[str]
@@ -103,7 +106,10 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
         (method, seed): _read_cell(Cell(task, method, seed), root, problems) for method in methods for seed in seeds
     }
     scored = [result.scores for result in cells.values() if result.scores is not None]
-    metric = next((name for name, columns in COLUMNS.items() if scored and set(columns) <= scored[0].keys()), None)
+    metrics = list(dict.fromkeys(result.metric.name for result in cells.values() if result.metric is not None))
+    if len(metrics) > 1:
+        problems.append(f"{task}: cells were scored by {' and '.join(metrics)}; run `dvc repro score`.")
+    metric = next((result.metric for result in cells.values() if result.metric is not None), None)
     datasets_json = root / "data/split" / task / "datasets.json"
     if datasets_json.exists():
         datasets = json.loads(datasets_json.read_text())
@@ -118,10 +124,11 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
 def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
     result = CellResult(cell)
     if (root / cell.scores).exists():
-        table = _table(root / cell.scores, problems)
-        result.scores = (
-            {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names} if table else None
-        )
+        try:
+            result.metric, table = read_scores(root / cell.scores)
+            result.scores = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+        except ScoringError as error:
+            problems.append(f"{error}.")
     else:
         problems.append(f"{cell.name} has no scores; run `dvc repro score@{cell.name}`.")
     if (root / cell.log).exists():
@@ -153,8 +160,8 @@ def _note_gaps(result: CellResult, problems: list[str]) -> None:
             problems.append(
                 f"{result.cell.name}: {missing:,} of {total:,} examples have no prediction and count as wrong."
             )
-    numbers = [scores[name].astype(float) for columns in COLUMNS.values() for name in columns if name in scores]
-    broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if numbers and total else 0
+    numbers = [scores[name].astype(float) for name in result.metric.columns] if result.metric else []
+    broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if total else 0
     if broken:
         problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are no numbers and are left out.")
 

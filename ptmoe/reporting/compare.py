@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ptmoe.config.cells import Cell
 from ptmoe.config.params import Grid, StatisticsParams
+from ptmoe.examples.records import read_records
 from ptmoe.runtime.errors import ScoringError
+from ptmoe.scoring import scores as scores_file
 from ptmoe.scoring.averages import weights
-from ptmoe.scoring.metrics import COLUMNS, HEADLINE
+from ptmoe.scoring.metric import Metric
+from ptmoe.scoring.registry import load_metric
 from ptmoe.statistics.estimates import Comparison, compare
 
-Columns = dict[str, list]
+
+@dataclass(frozen=True)
+class Scored:
+    """One file of scores: its metric and its columns."""
+
+    metric: Metric
+    columns: dict[str, list]
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Side:
     """One side of a comparison: a name and the scores of one or several seeds."""
 
     name: str
-    seeds: list[Columns]
+    seeds: list[Scored]
 
 
 def resolve(text: str, task: str | None, grid: Grid) -> dict[str, Side]:
@@ -103,7 +109,7 @@ def experiments() -> dict[str, str]:
     return found
 
 
-def read_scores(cell: Cell, revision: str = "") -> Columns:
+def read_scores(cell: Cell, revision: str = "") -> Scored:
     """Reads a cell's scores, of the workspace or of a revision.
 
     Raises:
@@ -119,7 +125,7 @@ def read_scores(cell: Cell, revision: str = "") -> Columns:
     return columns
 
 
-def read_if_there(cell: Cell, revision: str) -> Columns | None:
+def read_if_there(cell: Cell, revision: str) -> Scored | None:
     """Reads a cell's scores of a revision from DVC's cache, or returns None."""
     from dvc.api import open as open_tracked
     from dvc.exceptions import DvcException
@@ -129,37 +135,58 @@ def read_if_there(cell: Cell, revision: str) -> Columns | None:
         raise ScoringError(f"{revision!r} is no Git revision and no DVC experiment; `dvc exp list` names them")
     try:
         with open_tracked(cell.scores.as_posix(), rev=commit, mode="rb") as file:
-            return pq.read_table(io.BytesIO(file.read())).to_pydict()
+            return _scored(io.BytesIO(file.read()))
     except (DvcException, FileNotFoundError):
         return None
 
 
-def _read_file(path: Path) -> Columns:
-    try:
-        if path.suffix != ".jsonl":
-            return pq.read_table(path).to_pydict()
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    except (pa.ArrowInvalid, OSError, ValueError) as error:
-        raise ScoringError(f"{path} is no scores file (parquet, or JSON Lines): {error}") from None
-    for number, row in enumerate(rows):
-        row.setdefault("id", str(number))
-    same = {key: [str(row[key]) if key == "id" else row[key] for row in rows] for key in (rows[0] if rows else {})}
-    return same | {"dataset": ["all"] * len(rows)}
+def _scored(source: Path | IO[bytes]) -> Scored:
+    metric, table = scores_file.read_scores(source)
+    return Scored(metric, table.to_pydict())
+
+
+def _read_file(path: Path) -> Scored:
+    """Reads a parquet file of the pipeline, or JSON Lines of `ptmoe score --rows`, whose rows have one data set."""
+    if path.suffix != ".jsonl":
+        return _scored(path)
+    rows = [record.values for record in read_records(path)]
+    names = {row.get("metric") for row in rows}
+    if len(names) != 1 or not isinstance(name := names.pop(), str):
+        raise ScoringError(f"{path} must name one metric in each row; write it with `ptmoe score --rows`")
+    metric = load_metric(name)
+    columns: dict[str, list] = {
+        "id": [str(row.get("id", number)) for number, row in enumerate(rows)],
+        "dataset": ["all"] * len(rows),
+    }
+    for column in metric.columns:
+        columns[column] = [
+            _share(row.get(column), f"{path}, row {number}: {column}") for number, row in enumerate(rows, 1)
+        ]
+    return Scored(metric, columns)
+
+
+def _share(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ScoringError(f"{where} is {value!r:.40}; allowed: a number from 0 to 1")
+    return float(value)
 
 
 def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tuple[Comparison, int, str]:
-    """Compares two sides; returns the comparison, how many examples only one has, and the metric.
+    """Compares two sides; returns the comparison, how many examples only one has, and what the score is called.
 
     Seeds are paired in order; a side with more seeds loses the rest.
 
     Raises:
         ScoringError: they share no metric or no example.
     """
-    metric = next((m for m, c in COLUMNS.items() if _has(first, c) and _has(second, c)), None)
-    if metric is None:
-        raise ScoringError(f"{first.name} and {second.name} have no metric in common (em and f1, or accuracy)")
-    column, num_seeds = HEADLINE[metric], min(len(first.seeds), len(second.seeds))
-    tables = [[_by_key(seed, column) for seed in side.seeds[:num_seeds]] for side in (first, second)]
+    metrics = {scored.metric.name: scored.metric for side in (first, second) for scored in side.seeds}
+    if len(metrics) > 1:
+        raise ScoringError(
+            f"{first.name} and {second.name} were scored by {' and '.join(metrics)}; compare like with like"
+        )
+    (metric,) = metrics.values()
+    num_seeds = min(len(first.seeds), len(second.seeds))
+    tables = [[_by_key(seed) for seed in side.seeds[:num_seeds]] for side in (first, second)]
     everything = [set(table) for side in tables for table in side]
     shared = [key for key in tables[0][0] if all(key in keys for keys in everything)]
     if not shared:
@@ -176,12 +203,11 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
         statistics.confidence,
         statistics.resamples,
     )
-    return made, len(set.union(*everything)) - len(shared), column
+    return made, len(set.union(*everything)) - len(shared), metric.columns[metric.headline]
 
 
-def _has(side: Side, columns: Sequence[str]) -> bool:
-    return all(set(columns) <= seed.keys() for seed in side.seeds)
-
-
-def _by_key(columns: Columns, column: str) -> dict[tuple[str, str], float]:
-    return dict(zip(zip(columns["dataset"], columns["id"], strict=True), columns[column], strict=True))
+def _by_key(scored: Scored) -> dict[tuple[str, str], float]:
+    """Returns the headline's number of each (data set, id)."""
+    columns = scored.columns
+    keys = zip(columns["dataset"], columns["id"], strict=True)
+    return dict(zip(keys, columns[scored.metric.headline], strict=True))

@@ -19,7 +19,6 @@ from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun, parameters_of
 from ptmoe.runtime.files import whole_file, write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
-from ptmoe.scoring.metrics import NAMES
 from ptmoe.statistics.estimates import Estimate
 from ptmoe.statistics.routing import RoutingSummary
 
@@ -171,7 +170,7 @@ def scores(analysis: TaskAnalysis) -> Figure:
                 axes.plot(x, row, mark, mfc="none", mec=colour, ms=5, mew=1)
     axes.set_yticks(range(len(methods)), methods)
     axes.set(
-        xlabel=f"{NAMES[analysis.headline]} (%)",
+        xlabel=f"{analysis.label()} (%)",
         title=f"{analysis.run.task}: average with interval",
         ylim=(-0.6, len(methods) - 0.4),
     )
@@ -211,7 +210,7 @@ def score_by_parameters(analysis: TaskAnalysis) -> Figure:
     axes.margins(y=0.1)
     axes.set(
         xlabel="trainable parameters",
-        ylabel=f"{NAMES[analysis.headline]} (%)",
+        ylabel=f"{analysis.label()} (%)",
         title=f"{run.task}: average by size",
     )
     axes.grid()

@@ -9,7 +9,7 @@ import numpy as np
 from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
 from ptmoe.reporting.cells import CellResult
-from ptmoe.scoring.cell import BY_EXPERT
+from ptmoe.scoring.scores import BY_EXPERT
 from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, Scores, compare, corrected
 
 ROUTER, BEST, RANDOM, ORACLE = "router", "best expert", "random expert", "oracle"

@@ -18,7 +18,6 @@ from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.published import published, table_for
 from ptmoe.reporting.sections import Routing, forced_rows, task_section
 from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_rows
-from ptmoe.scoring.metrics import NAMES
 
 HERE = Path(__file__).parent
 CAPTIONS = {
@@ -107,7 +106,7 @@ def _published(analysis: TaskAnalysis) -> list[dict[str, Any]]:
                 "method": row.method,
                 "table": row.table,
                 "part": row.dataset,
-                "metric": NAMES[row.metric],
+                "metric": analysis.label(row.metric),
                 "published": f"{row.published:.2f}",
                 "ours": f"{row.ours:.2f}",
                 "difference": f"{row.difference:+.2f}",
@@ -127,7 +126,9 @@ def _published_note(analyses: Sequence[TaskAnalysis]) -> str:
             "The profile paper runs them all."
         )
     base = next((analysis.run.base_name for analysis in analyses), "")
-    tables = [table for analysis in analyses for column in analysis.columns if (table := table_for(column, base))]
+    tables = [
+        table for analysis in analyses for column in analysis.metric.columns if (table := table_for(column, base))
+    ]
     others = sorted({table.base for table in tables if not base.endswith(table.base)})
     note = f"{len(rows)} scores stand in the paper, too, which prints one run without intervals."
     if others:

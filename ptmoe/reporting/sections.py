@@ -15,7 +15,6 @@ from ptmoe.reporting.cells import parameters_of
 from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.tables import NOTHING, percents, shown
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
-from ptmoe.scoring.metrics import NAMES
 from ptmoe.statistics.estimates import Comparison, Estimate
 from ptmoe.statistics.routing import RoutingSummary
 
@@ -26,18 +25,18 @@ Routing = Mapping[tuple[str, str, int], RoutingSummary]
 
 def task_section(analysis: TaskAnalysis, routing: Routing, root: Path, confidence: float) -> dict[str, Any]:
     """Returns the template's variables for one task, except its figures."""
-    second = next(name for name in analysis.columns if name != analysis.headline)
+    shown_columns = analysis.metric.shown
     domains = [part for part in (IN_DOMAIN, OUT_OF_DOMAIN) if part in analysis.parts]
     span = _span([analysis.estimate(method) for method in analysis.scored_methods])
     return {
         "name": analysis.run.task,
-        "metric_name": NAMES[analysis.headline],
-        "second_name": NAMES[second],
+        "metric_name": analysis.label(),
+        "second_names": [analysis.label(column) for column in shown_columns[1:]],
         "domain_parts": domains,
         "axis": f"{span[0]:.0f} to {span[1]:.0f}",
         "verdict": verdict(analysis, confidence),
-        "leaderboard": [_leader(analysis, method, domains, second, span) for method in analysis.ranked()],
-        "tables": [paper_table(analysis, column) for column in (analysis.headline, second)],
+        "leaderboard": [_leader(analysis, method, domains, span) for method in analysis.ranked()],
+        "tables": [paper_table(analysis, column) for column in shown_columns],
         "matrix_methods": analysis.ranked(),
         "matrix": _matrix(analysis, confidence),
         "num_pairs": len(analysis.comparisons),
@@ -54,7 +53,7 @@ def verdict(analysis: TaskAnalysis, confidence: float) -> list[str]:
     if not ranked:
         return ["No method has a score yet."]
     best = analysis.estimate(ranked[0])
-    unit = NAMES[analysis.headline]
+    unit = analysis.label()
     sentences = [f"{ranked[0]} scores highest: {shown(best, interval=True)} {unit} on average."]
     sentences += claims(analysis, confidence)
     still_open = undecided(analysis, confidence)
@@ -69,9 +68,7 @@ def _span(estimates: Sequence[Estimate]) -> tuple[float, float]:
     return max(0.0, math.floor(low / 5) * 5.0), min(100.0, math.ceil(high / 5) * 5.0)
 
 
-def _leader(
-    analysis: TaskAnalysis, method: str, domains: Sequence[str], second: str, span: tuple[float, float]
-) -> dict[str, Any]:
+def _leader(analysis: TaskAnalysis, method: str, domains: Sequence[str], span: tuple[float, float]) -> dict[str, Any]:
     estimate = analysis.estimate(method)
     value, low, high = percents(estimate)
     parameters = parameters_of(analysis.run, method)
@@ -86,7 +83,7 @@ def _leader(
         "interval": NOTHING if bar is None else f"{low:.1f} to {high:.1f}",
         "bar": bar,
         "domains": [shown(analysis.estimate(method, part)) for part in domains],
-        "second": shown(analysis.estimate(method, column=second)),
+        "seconds": [shown(analysis.estimate(method, column=column)) for column in analysis.metric.shown[1:]],
     }
 
 
@@ -108,7 +105,8 @@ def paper_table(analysis: TaskAnalysis, column: str) -> dict[str, Any]:
         rows.append({"method": method, "cells": cells})
     sizes = [f"{part} {analysis.counts[part]:,}" for part in parts if part in analysis.counts]
     return {
-        "caption": f"{NAMES[column]} in percent, half the interval's width below. Examples: {', '.join(sizes)}.",
+        "caption": f"{analysis.label(column)} in percent, half the interval's width below. Examples: "
+        f"{', '.join(sizes)}.",
         "groups": [(name, domains.count(name)) for name in dict.fromkeys(domains)],
         "parts": [part.rpartition("/")[2] for part in parts],
         "rows": rows,

@@ -17,7 +17,6 @@ from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.published import table_for
 from ptmoe.runtime.files import write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
-from ptmoe.scoring.metrics import NAMES
 from ptmoe.statistics.estimates import Estimate
 from ptmoe.statistics.routing import RoutingSummary
 
@@ -238,9 +237,10 @@ def shown(estimate: Estimate, interval: bool = False) -> str:
 
 def leaderboard(analysis: TaskAnalysis) -> str:
     """Returns one task's leaderboard, methods in the order of the parameters, the best average in bold."""
-    run, second = analysis.run, next(name for name in analysis.columns if name != analysis.headline)
+    run, labels, seconds = analysis.run, analysis.metric.columns, analysis.metric.shown[1:]
     domains = [part for part in (IN_DOMAIN, OUT_OF_DOMAIN) if part in analysis.parts]
-    header = ["method", "parameters", f"{NAMES[analysis.headline]} % (interval)", *domains, f"{NAMES[second]} %"]
+    others = [f"{labels[column]} %" for column in seconds]
+    header = ["method", "parameters", f"{labels[analysis.headline]} % (interval)", *domains, *others]
     best = next(iter(analysis.ranked()), None)
     rows = []
     for method in run.methods:
@@ -252,7 +252,7 @@ def leaderboard(analysis: TaskAnalysis) -> str:
                 NOTHING if parameters is None else f"{parameters:,}",
                 f"**{average}**" if method == best else average,
                 *(shown(analysis.estimate(method, part)) for part in domains),
-                shown(analysis.estimate(method, column=second)),
+                *(shown(analysis.estimate(method, column=column)) for column in seconds),
             ]
         )
     return markdown_table(header, rows)

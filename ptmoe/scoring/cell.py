@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptmoe.config.params import ScoreParams
 from ptmoe.runtime.errors import ScoringError
-from ptmoe.runtime.files import whole_file, write_json
+from ptmoe.runtime.files import write_json
 from ptmoe.runtime.progress import say
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, average
-from ptmoe.scoring.metrics import COLUMNS, HEADLINE, SECOND, score_one
+from ptmoe.scoring.metric import Metric
+from ptmoe.scoring.registry import load_metric
+from ptmoe.scoring.scores import BY_EXPERT, write_scores
 
 Rows = dict[str, list]
-BY_EXPERT = "by_expert"
 
 
 def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_out: Path, scores_out: Path) -> None:
@@ -37,15 +37,19 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     """
     datasets = read_datasets(split_dir)
     given = _read_predictions(predictions)
-    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric], BY_EXPERT)}
+    metric = load_metric(score.metric)
+    for rule in (score.rule, *score.dataset_rules.values()):
+        metric.check_rule(rule)
+    rows: Rows = {name: [] for name in ("id", "dataset", *metric.columns, BY_EXPERT)}
     missing = 0
     for dataset in datasets:
+        rule = score.rule_of(dataset)
         for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
             prediction, forced = given.pop((dataset, key), (None, None))
             missing += prediction is None
-            _add(rows, {"id": key, "dataset": dataset} | score_one(score.metric, score.rule, prediction, answers))
-            by_expert = [score_one(score.metric, score.rule, each, answers) for each in forced or []]
-            rows[BY_EXPERT].append([each[HEADLINE[score.metric]] for each in by_expert] or None)
+            _add(rows, {"id": key, "dataset": dataset} | dict(metric.score_one(prediction, answers, rule)))
+            by_expert = [metric.score_one(each, answers, rule)[metric.headline] for each in forced or []]
+            rows[BY_EXPERT].append(by_expert or None)
     if given:
         dataset, key = next(iter(given))
         raise ScoringError(
@@ -54,28 +58,26 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
         )
     if missing:
         say(f"{predictions}: {missing} of {len(rows['id'])} examples have no prediction; they score 0")
-    _write_scores(rows, scores_out)
-    write_json(metrics_out, summary(score.metric, rows, {name: entry["domain"] for name, entry in datasets.items()}))
+    write_scores(scores_out, metric, rows)
+    write_json(metrics_out, summary(metric, rows, {name: entry["domain"] for name, entry in datasets.items()}))
 
 
-def summary(metric: str, rows: Mapping[str, Sequence | np.ndarray], domains: Mapping[str, str]) -> dict[str, float]:
-    """Returns a cell's numbers in percent: the average of both columns, and the headline's in and out of domain.
+def summary(metric: Metric, rows: Mapping[str, Sequence | np.ndarray], domains: Mapping[str, str]) -> dict[str, float]:
+    """Returns a cell's numbers in percent: the averages that tables show, and the headline's in and out of domain.
 
     Args:
-        metric: qa or math.
         rows: the columns of a scores file.
         domains: the domain of each data set.
     """
     dataset = np.array(rows["dataset"], dtype=object)
     means = {
         column: {name: float(np.mean(np.array(rows[column])[dataset == name])) for name in domains if name in dataset}
-        for column in COLUMNS[metric]
+        for column in metric.shown
     }
-    headline = means[HEADLINE[metric]]
-    numbers = {HEADLINE[metric]: average(headline), SECOND[metric]: average(means[SECOND[metric]])}
+    numbers = {column: average(means[column]) for column in metric.shown}
     for suffix, domain in (("in", IN_DOMAIN), ("out", OUT_OF_DOMAIN)):
-        inside = {name: value for name, value in headline.items() if domains[name] == domain}
-        numbers[f"{HEADLINE[metric]}_{suffix}"] = average(inside)
+        inside = {name: value for name, value in means[metric.headline].items() if domains[name] == domain}
+        numbers[f"{metric.headline}_{suffix}"] = average(inside)
     return {name: round(100 * value, 2) for name, value in numbers.items() if not np.isnan(value)}
 
 
@@ -111,10 +113,3 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, lis
     if len(given) < len(keys):
         raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
     return given
-
-
-def _write_scores(rows: Rows, path: Path) -> None:
-    types = {"id": pa.string(), "dataset": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
-    table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in rows.items()})
-    with whole_file(path) as temporary:
-        pq.write_table(table, temporary)

@@ -6,24 +6,25 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ptmoe.base.compute import make_accelerator, prepare_torch
+from ptmoe.base.compute import make_accelerator, prepare_torch_for
 from ptmoe.config.params import TemplateParams
 from ptmoe.examples.example import Example
 from ptmoe.examples.records import read_records
 from ptmoe.runtime.errors import AdapterError, DataError
 from ptmoe.runtime.files import sha256_of, write_text
 from ptmoe.runtime.progress import say
-from ptmoe.tuning.adapters import AdapterConfig, read_adapter_config
+from ptmoe.tuning.adapters import AdapterConfig, base_of, read_adapter_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from ptmoe.base.model import BaseInfo
     from ptmoe.generation.session import Session
 
 KEYS = ("id", "context", "question", "answers", "answer", "target", "group")
@@ -60,12 +61,9 @@ def predict_file(
     rows = list(_read(source))
     config = read_adapter_config(adapter)
     template = _template_of(config, adapter)
-    if config.base.trust_remote_code and not trust_remote_code:
-        raise AdapterError(
-            f"{adapter}: its base {config.base.name} runs code of its own; pass --trust-remote-code if you trust it"
-        )
-    prepare_torch(config.base.parameters)
-    session, tokenizer = _open([example for example, _ in rows], config, adapter, template, limits, base, out)
+    info = base_of(config, base, trust_remote_code)
+    prepare_torch_for(info.parameters)
+    session, tokenizer = _open([example for example, _ in rows], info, adapter, template, limits, out)
     found = session.answer(range(len(rows)))
     answers = [found[number].shown(tokenizer) for number in range(len(rows))]
     lines = [
@@ -107,41 +105,24 @@ def _template_of(config: AdapterConfig, adapter: Path) -> TemplateParams:
 
 
 def _open(
-    examples: list[Example],
-    config: AdapterConfig,
-    adapter: Path,
-    template: TemplateParams,
-    limits: Limits,
-    base: str | None,
-    out: Path,
+    examples: list[Example], info: BaseInfo, adapter: Path, template: TemplateParams, limits: Limits, out: Path
 ) -> tuple[Session, PreTrainedTokenizerBase]:
     """Loads what answers the questions; what it keeps on the way lies beside the output."""
-    from transformers import AutoTokenizer
-
-    from ptmoe.base.hub import LOCAL, find_folder, fingerprint
-    from ptmoe.base.model import open_base
+    from ptmoe.base.model import base_tokenizer
     from ptmoe.encoding.encoder import PromptEncoder, Statistics
     from ptmoe.generation.cell import check_positions
     from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session
-    from ptmoe.tuning.prompted_lm import PromptedLM
+    from ptmoe.tuning.opening import open_adapter
 
-    info = config.base
-    if base is not None:
-        folder, _ = find_folder(base, LOCAL)
-        info = replace(info, name=base, revision=LOCAL, fingerprint=fingerprint(folder))
     accelerator = make_accelerator()
-    weights = open_base(info)
-    weights.to(accelerator.device)  # type: ignore[arg-type]  (transformers wraps torch's method)
-    model = PromptedLM.load(adapter, weights, info if base is not None else None)
-    folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=info.trust_remote_code)
+    model, tokenizer = open_adapter(adapter, info, accelerator.device), base_tokenizer(info)
     positions = model.method.geometry.max_positions or UNLIMITED_POSITIONS
     room = positions - model.method.prompt_length - limits.max_new_tokens
     encoder = PromptEncoder(tokenizer, template, limits.max_length or room, info.eos_token_ids)
     rows = encoder.encode(examples, False, Statistics())
     check_positions(max((row.prompt_length for row in rows), default=0), limits.max_new_tokens, model)
-    decoder = Decoder(model, info.eos_token_ids, info.pad_token_id, limits.max_new_tokens, limits.max_batch_tokens)
+    decoder = Decoder(model, info, limits.max_new_tokens, limits.max_batch_tokens)
     about = {
         "base": info.fingerprint,
         "adapter": [sha256_of(path) for path in sorted(adapter.iterdir()) if path.is_file()],

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
 from ptmoe.base.model import read_base_info
-from ptmoe.config.methods import MethodParams
-from ptmoe.config.params import TrainParams
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
 from ptmoe.runtime.files import write_text
 from ptmoe.runtime.launch import launch
@@ -23,29 +20,8 @@ if TYPE_CHECKING:
     from ptmoe.tuning.prompted_lm import PromptedLM
 
 
-def train_cell(
-    task: str,
-    method_name: str,
-    seed: int,
-    method_params: MethodParams,
-    train: TrainParams,
-    batch_size: int,
-    learning_rate: float,
-    base_dir: Path,
-    encoded_dir: Path,
-    init_file: Path,
-    adapter_dir: Path,
-    log_file: Path,
-    adapter_note: dict[str, Any],
-) -> None:
+def train_cell(job: TrainJob) -> None:
     """Trains one method on one task with one seed; writes the adapter, its log, and what it cost.
-
-    Args:
-        method_params: the method's block of params.yaml.
-        train: steps, precision and devices.
-        batch_size: rows of one step over all devices.
-        learning_rate: after the warm-up.
-        adapter_note: what adapter_config.json says besides the method (task, template, init text).
 
     Raises:
         DataError: too few rows.
@@ -54,16 +30,14 @@ def train_cell(
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    job = TrainJob(**locals())
     read_rows(job)
-    prepare_torch(read_base_info(base_dir).parameters)  # before `launch` imports torch to count devices
-    launch(train_here, job, train.devices)
+    launch(train_here, job, job.train.devices)
 
 
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
     info = read_base_info(job.base_dir)
-    prepare_torch(info.parameters)
+    prepare_torch(job.base_dir)
     from ptmoe.training.checkpoint import Checkpoints, weights_of
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
@@ -102,7 +76,7 @@ def train_here(job: TrainJob) -> None:
 
 
 def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
-    """Checks everything that can be checked without the weights, and then loads them."""
+    """Loads the base model under the method at its initial values."""
     import torch
 
     from ptmoe.base.geometry import Geometry
@@ -111,14 +85,11 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     from ptmoe.tuning.registry import load_method
     from ptmoe.tuning.text_init import read_text_init
 
-    geometry = Geometry.from_config(job.base_dir)
-    method_class = load_method(job.method_name)
-    method_class.check(job.method_params, geometry)
+    text, base = read_text_init(job.init_file), load_base(job.base_dir)
     torch.manual_seed(job.seed)
-    method = method_class(job.method_params, geometry)
-    check_fit(job, longest, method.prompt_length, geometry.max_positions, info.eos_token_ids)
-    text = read_text_init(job.init_file)
-    model = PromptedLM(load_base(job.base_dir), method)
+    method = load_method(job.method_name)(job.method_params, Geometry.from_model(base))
+    check_fit(job, longest, method.prompt_length, method.geometry.max_positions, info.eos_token_ids)
+    model = PromptedLM(base, method)
     method.initialise(text)
     return model
 

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptmoe.config.methods import MethodParams
 from ptmoe.config.params import TrainParams
 from ptmoe.rows.encoded import EncodedSet
 from ptmoe.runtime.errors import BaseModelError, DataError
+from ptmoe.tuning.method import MethodParams
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Everything that decides the adapter of one cell, and where it is written."""
+    """Everything that decides the adapter of one cell, and where it is written.
+
+    Attributes:
+        method_params: the method's block of params.yaml.
+        train: steps, precision and devices.
+        batch_size: rows of one step over all devices.
+        learning_rate: after the warm-up.
+        adapter_note: what adapter_config.json says besides the method (task, template, init text).
+    """
 
     task: str
     method_name: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptmoe.base.hub import LOCAL, find_folder, fingerprint
 from ptmoe.base.model import BaseInfo
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.runtime.files import whole_file, write_json
@@ -103,6 +104,29 @@ def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
         raise AdapterError(f"{path} is missing; train the adapter again or copy it again") from None
     except SafetensorError as error:
         raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
+
+
+def base_of(config: AdapterConfig, folder: str | None = None, trust_remote_code: bool = False) -> BaseInfo:
+    """Finds the base model of an adapter on this machine, and checks that its files are those of the training.
+
+    Args:
+        folder: where the base lies, if not where the adapter says.
+        trust_remote_code: whether code that comes with the base may run; never taken from the adapter.
+
+    Raises:
+        AdapterError: the base needs code of its own, which the caller does not trust, or is another one.
+        BaseModelError: there is no such base.
+    """
+    if config.base.trust_remote_code and not trust_remote_code:
+        raise AdapterError(
+            f"the base {config.base.name} runs code of its own; pass trust_remote_code (--trust-remote-code) if you "
+            f"trust it"
+        )
+    name, revision = (folder, LOCAL) if folder else (config.base.name, config.base.revision)
+    found, revision = find_folder(name, revision, trust_remote_code)
+    info = replace(config.base, name=name, revision=revision, fingerprint=fingerprint(found))
+    check_base(config, info)
+    return info
 
 
 def check_base(config: AdapterConfig, info: BaseInfo) -> None:

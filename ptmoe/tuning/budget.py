@@ -1,15 +1,15 @@
-"""Equal budgets: the rank that the paper's rule gives, and parameter counts in closed form. Imports no torch."""
+"""Equal budgets: the rank that the paper's rule gives, and the largest size that a number of parameters allows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import DecomposedPromptParams, MethodParams, Rank
 from ptmoe.runtime.errors import ParamsError
 
 if TYPE_CHECKING:
-    from ptmoe.tuning.method import Method
+    from ptmoe.tuning.low_rank import DecomposedPromptParams
+    from ptmoe.tuning.method import Method, MethodParams
 
 
 def router_parameters(hidden_size: int, num_experts: int, bias: bool) -> int:
@@ -26,15 +26,13 @@ def auto_rank(budget: int, prompt_length: int, hidden_size: int, num_experts: in
     return (budget - router) // (num_experts * prompt_length + hidden_size)
 
 
-def solved_rank(
-    rank: Rank, params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0
-) -> int:
+def solved_rank(params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0) -> int:
     """Returns the rank of a decomposed prompt: the number given, or what `auto` solves to.
 
     Raises:
         ParamsError: no rank fits the budget, or the number is beyond what T x H matrices have.
     """
-    length = params.prompt_length
+    rank, length = params.rank, params.prompt_length
     if rank == "auto":
         rank = auto_rank(length * hidden_size, length, hidden_size, num_experts, router)
         if rank < 1:

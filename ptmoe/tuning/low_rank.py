@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import Tensor
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import DecomposedPromptParams
-from ptmoe.tuning.method import PromptMethod
-from ptmoe.tuning.svd import fit_length, low_rank_factors
+from ptmoe.config.fields import Count
+from ptmoe.tuning.method import PromptMethod, PromptParams
+from ptmoe.tuning.svd import SvdPadding, fit_length, low_rank_factors
+
+
+class DecomposedPromptParams(PromptParams):
+    """A prompt with a rank: a number, or `auto`, the largest that fits the budget of an undecomposed prompt."""
+
+    rank: Count | Literal["auto"]
+    svd_padding: SvdPadding
+
 
 Decomposed = TypeVar("Decomposed", bound=DecomposedPromptParams)
 
@@ -17,6 +25,7 @@ Decomposed = TypeVar("Decomposed", bound=DecomposedPromptParams)
 class LowRankPrompt(PromptMethod[Decomposed]):
     """A method whose prompt has a rank R."""
 
+    schema = DecomposedPromptParams
     size_key = "rank"
 
     @classmethod

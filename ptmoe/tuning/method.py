@@ -12,9 +12,22 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import MethodParams, PromptParams
+from ptmoe.base.geometry import Geometry, meta_model
+from ptmoe.config.fields import Block, Count
 from ptmoe.runtime.errors import ParamsError
+
+
+class MethodParams(Block):
+    """A method's block of params.yaml."""
+
+
+class NoParams(MethodParams):
+    """A method without parameters."""
+
+
+class PromptParams(MethodParams):
+    prompt_length: Count
+
 
 Params = TypeVar("Params", bound=MethodParams)
 Prompt = TypeVar("Prompt", bound=PromptParams)
@@ -88,6 +101,8 @@ class Method(nn.Module, Generic[Params]):
     """
 
     params: Params
+    schema: ClassVar[type[MethodParams]] = NoParams
+    """What the method's block of params.yaml must hold."""
     size_key: ClassVar[str | None] = None
     """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
 
@@ -107,8 +122,14 @@ class Method(nn.Module, Generic[Params]):
 
     @classmethod
     def count(cls, params: Params, geometry: Geometry) -> int:
-        """Returns the number of trainable parameters in closed form."""
-        raise NotImplementedError
+        """Counts the trainable parameters on the meta device, where no tensor has storage."""
+        with torch.device("meta"):
+            method = cls(params, geometry)
+        trained = list(method.parameters())
+        if cls.inject is not Method.inject:
+            base = method.inject(meta_model(geometry.config).requires_grad_(False))
+            trained += [parameter for parameter in base.parameters() if parameter.requires_grad]
+        return sum(parameter.numel() for parameter in trained)
 
     @classmethod
     def solved(cls, params: Params, geometry: Geometry) -> Params:
@@ -155,6 +176,8 @@ class Method(nn.Module, Generic[Params]):
 
 class PromptMethod(Method[Prompt]):
     """A method whose virtual tokens stand before the text."""
+
+    schema = PromptParams
 
     @classmethod
     def check(cls, params: Prompt, geometry: Geometry) -> None:

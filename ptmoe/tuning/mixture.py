@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import ChunkedPromptParams, PromptParams
-from ptmoe.tuning.method import PromptMethod, Routing, SoftPrompt
+from ptmoe.config.fields import Count
+from ptmoe.tuning.method import PromptMethod, PromptParams, Routing, SoftPrompt
 from ptmoe.tuning.router import alone
 from ptmoe.tuning.svd import fit_length
+
+
+class ChunkedPromptParams(PromptParams):
+    """Several prompts that share the virtual tokens evenly."""
+
+    num_experts: Count
+
+    @model_validator(mode="after")
+    def _experts_divide_the_prompt(self) -> Self:
+        if self.prompt_length % self.num_experts:
+            raise ValueError(
+                f"num_experts {self.num_experts} does not divide prompt_length {self.prompt_length}; "
+                f"each expert needs the same number of virtual tokens"
+            )
+        return self
+
 
 Mixed = TypeVar("Mixed", bound=PromptParams)
 Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)

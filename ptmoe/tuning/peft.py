@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import ConfigDict, StrictStr
 from torch import Tensor, nn
 
-from ptmoe.base.geometry import Geometry, meta_model
-from ptmoe.config.methods import PeftParams
+from ptmoe.base.geometry import Geometry
 from ptmoe.runtime.errors import ParamsError
-from ptmoe.tuning.method import Method, SoftPrompt
+from ptmoe.tuning.method import Method, MethodParams, SoftPrompt
 from ptmoe.tuning.prefix import PrefixSource, attach
 
 if TYPE_CHECKING:
@@ -48,8 +48,17 @@ _UNSUPPORTED = {
 }
 
 
+class PeftParams(MethodParams):
+    """A configuration block of the peft library: `peft_type` and any key of that type's config class."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    peft_type: StrictStr
+
+
 class PeftMethod(Method[PeftParams]):
     """A method of peft: its layers put into the base model, or its encoder making a prompt or a prefix."""
+
+    schema = PeftParams
 
     def __init__(self, params: PeftParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -60,13 +69,6 @@ class PeftMethod(Method[PeftParams]):
     @classmethod
     def check(cls, params: PeftParams, geometry: Geometry) -> None:
         cls.count(params, geometry)
-
-    @classmethod
-    def count(cls, params: PeftParams, geometry: Geometry) -> int:
-        """Counts on a model without storage: peft's methods have no common closed form."""
-        config = peft_config(params, geometry)
-        trained = _encoder(config) or _injected(meta_model(geometry.config).requires_grad_(False), config)
-        return sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
 
     @property
     def prompt_length(self) -> int:

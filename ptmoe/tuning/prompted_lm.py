@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.base.model import BaseInfo, open_base
-from ptmoe.config.methods import method_params
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.tuning.adapters import (
     AdapterConfig,
+    base_of,
     check_base,
     check_tensors,
     read_adapter_config,
@@ -25,7 +25,7 @@ from ptmoe.tuning.adapters import (
 )
 from ptmoe.tuning.joining import Joined, place
 from ptmoe.tuning.method import Method, Routing
-from ptmoe.tuning.registry import load_method
+from ptmoe.tuning.registry import load_method, method_params
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -268,22 +268,29 @@ class PromptedLM(nn.Module):
         write_adapter(Path(folder), config, tensors)
 
     @classmethod
-    def load(cls, folder: str | Path, base: PreTrainedModel | None = None, info: BaseInfo | None = None) -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        base: PreTrainedModel | None = None,
+        info: BaseInfo | None = None,
+        trust_remote_code: bool = False,
+    ) -> Self:
         """Loads an adapter folder, in eval mode.
 
         Args:
             base: the base model; by default the one that the adapter names, at its revision.
             info: facts of `base` from `read_base_info`, to refuse one that the adapter was not trained on.
+            trust_remote_code: whether code that comes with the base may run.
 
         Raises:
             AdapterError: the folder is damaged or does not fit the base model.
             BaseModelError: the base model cannot be loaded.
         """
-        config = read_adapter_config(Path(folder))
-        if info is not None:
+        config, tensors = read_adapter_config(Path(folder)), read_adapter_tensors(Path(folder))
+        if base is None:
+            base = open_base(base_of(config, trust_remote_code=trust_remote_code))
+        elif info is not None:
             check_base(config, info)
-        tensors = read_adapter_tensors(Path(folder))
-        base = open_base(config.base) if base is None else base
         method = load_method(config.method)(method_params(config.method, config.params), Geometry.from_model(base))
         model = cls(base, method)
         model.load_trainable_state(tensors)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from ptmoe.config.methods import SvdPadding
-
 PADDING_STD = 0.02
+SvdPadding = Literal["seeded", "none"]
 
 
 def decompose(embeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:

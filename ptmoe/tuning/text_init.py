@@ -1,4 +1,4 @@
-"""The embeddings of a task's text, from which soft prompts start, and their singular value decomposition."""
+"""The embeddings of a task's text, from which soft prompts start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 
 def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
-    """Writes `text_embeddings` [n, H] with its full-rank SVD `U` [n, k], `S` [k], `Vh` [k, H], and `token_ids` [n].
+    """Writes `text_embeddings` [n, H] and `token_ids` [n].
+
+    Each method cuts or repeats the text to its prompt length before it takes the singular value decomposition, so that
+    of the whole text would serve none.
 
     Raises:
         BaseModelError: the base cannot be loaded, or makes no token of the text.
@@ -42,14 +45,12 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from ptmoe.tuning.svd import decompose
+    from ptmoe.tuning.svd import decompose, numerical_rank
 
     embeds, ids = embed_text(init_text, load_base(base_dir), load_tokenizer(base_dir))
-    u, s, vh = decompose(embeds)
-    tensors = {"text_embeddings": embeds, "U": u, "S": s, "Vh": vh, "token_ids": torch.tensor(ids)}
     with whole_file(out) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    rank = int((s > s[0] * len(s) * torch.finfo(s.dtype).eps).sum())
+        save_file({"text_embeddings": embeds.contiguous(), "token_ids": torch.tensor(ids)}, temporary)
+    rank = numerical_rank(decompose(embeds)[1], *embeds.shape)
     say(f"{out.stem}: {len(ids)} tokens of init text, {len(set(ids))} distinct, rank {rank}")
 
 

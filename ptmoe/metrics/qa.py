@@ -7,6 +7,8 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+from ptmoe.scoring.metric import Metric
+
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
@@ -37,9 +39,12 @@ def f1(prediction: str, answer: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def score_qa(prediction: str, answers: Sequence[str]) -> dict[str, float]:
-    """Scores one prediction in 0..1 against the gold answer that suits each metric best."""
+def score(prediction: str, answers: Sequence[str], rule: str) -> dict[str, float]:
+    """Scores one prediction in 0..1 against the gold answer that suits each column best."""
     return {
         "em": max(exact_match(prediction, answer) for answer in answers),
         "f1": max(f1(prediction, answer) for answer in answers),
     }
+
+
+METRIC = Metric("qa", {"em": "EM", "f1": "F1"}, headline="f1", rules=["mrqa"], score=score)

@@ -11,25 +11,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from ptmoe.scoring.latex import boxed, right_side, same_text
+from ptmoe.scoring.metric import Metric
 from ptmoe.scoring.numbers import numbers_in, parse_number
 
 MARKER = "The answer is:"
 TOLERANCE = Fraction(1, 10_000)
 _LOOSE_MARKER = re.compile(r"answer is\s*:?", re.IGNORECASE)
 _METAMATH_NUMBER = re.compile(r"[\-+]?\d*[\.,/]?\d+")
-
-
-def score_math(prediction: str, answers: Sequence[str], rule: str = "numeric") -> dict[str, float]:
-    """Scores one prediction in 0..1: with flexible extraction, and strictly (the marker is needed).
-
-    Under `metamath`, which knows only strict extraction, both are the same.
-    """
-    if rule == "metamath":
-        right = float(any(metamath_correct(prediction, answer) for answer in answers))
-        return {"accuracy": right, "accuracy_strict": right}
-    strict = any(numeric_correct(prediction, answer, strict=True) for answer in answers)
-    flexible = strict or any(numeric_correct(prediction, answer, strict=False) for answer in answers)
-    return {"accuracy": float(flexible), "accuracy_strict": float(strict)}
 
 
 # --- numeric -------------------------------------------------------------------------------------------------------
@@ -118,3 +106,25 @@ def metamath_extract(prediction: str) -> int | None:
         return round(fraction.numerator / fraction.denominator)
     except (ValueError, OverflowError, ZeroDivisionError):
         return None
+
+
+def score(prediction: str, answers: Sequence[str], rule: str) -> dict[str, float]:
+    """Scores one prediction in 0..1: with flexible extraction, and strictly (the marker is needed).
+
+    Under `metamath`, which knows only strict extraction, both are the same.
+    """
+    if rule == "metamath":
+        right = float(any(metamath_correct(prediction, answer) for answer in answers))
+        return {"accuracy": right, "accuracy_strict": right}
+    strict = any(numeric_correct(prediction, answer, strict=True) for answer in answers)
+    flexible = strict or any(numeric_correct(prediction, answer, strict=False) for answer in answers)
+    return {"accuracy": float(flexible), "accuracy_strict": float(strict)}
+
+
+METRIC = Metric(
+    "math",
+    {"accuracy": "accuracy", "accuracy_strict": "strict accuracy"},
+    headline="accuracy_strict",
+    rules=["numeric", "metamath"],
+    score=score,
+)

@@ -34,11 +34,6 @@ def main() -> None:
             init_file=Path("models/init") / f"{cell.task}.safetensors",
             adapter_dir=cell.adapter,
             log_file=cell.log,
-            adapter_note={
-                "task": cell.task,
-                "template": params.template.model_dump(),
-                "init_text": params.init_text,
-            },
         )
     )
 

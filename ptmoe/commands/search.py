@@ -130,7 +130,6 @@ def try_rate(trial: Trial, params: Params) -> Result:
         init_file=Path("models/init") / f"{trial.task}.safetensors",
         adapter_dir=folder,
         log_file=folder.with_suffix(".tsv"),
-        adapter_note={},
     )
     try:
         train_cell(job)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import queue
+import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ptmoe.runtime.devices import visible_devices
@@ -16,9 +17,13 @@ from ptmoe.runtime.progress import Progress, say
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
-
-
-DVC_GOES_ON = ("Updating lock file", "Generating lock file", "Use `dvc", "To track", "To enable")
+# How many times a worker comes back for more cells: fewer starts of DVC against workers that wait for the last one.
+SHARES = 3
+FAILED = "failed"
+_RUNNING = re.compile(r"Running stage '(.+)'")
+_SKIPPED = re.compile(r"Stage '(.+)' (didn't change|is cached)")
+_WORDS = {"didn't change": "up to date", "is cached": "restored from the run cache"}
+_FAILED = re.compile(r"WARNING: failed to run")
 
 
 class SweepError(PtmoeError):
@@ -70,48 +75,65 @@ def cells_of(stage: str) -> list[str]:
 def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
     """Runs cells side by side, each on a GPU of its own while there are enough.
 
+    A worker takes several cells at a time: DVC needs seconds to start, however many cells it is given.
+
     Raises:
         SweepError: some cell failed; names each with the end of its output.
     """
     slots: queue.Queue[str | None] = queue.Queue()
     for index in range(jobs):
         slots.put(devices[index % len(devices)] if devices else None)
-    failures = []
+    failures: list[str] = []
 
-    def run_cell(cell: str) -> None:
+    def run_share(share: list[str]) -> None:
         device = slots.get()
         environment = os.environ | ({"CUDA_VISIBLE_DEVICES": device} if device is not None else {})
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", cell],
-            capture_output=True,
-            text=True,
-            env=environment,
-        )
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", "--keep-going", *share]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            for cell, result, lines in results(process.stdout):
+                say(f"{cell}: {result}")
+                progress.advance()
+                if result == FAILED:
+                    failures.append(f"{cell}:\n{''.join(lines[-20:])}")
         slots.put(device)
-        say(summary(cell, done.stdout))
-        if done.returncode:
-            failures.append(f"{cell}:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
-        progress.advance()
+        if process.returncode and not failures:
+            failures.append(f"{', '.join(share)}: DVC ended with status {process.returncode}")
 
+    size = max(1, len(cells) // (SHARES * jobs))
+    shares = [cells[start : start + size] for start in range(0, len(cells), size)]
     stage = cells[0].split("@")[0]
     with Progress(f"{stage}, {jobs} at once", len(cells), "cells") as progress, ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(run_cell, cells))
+        list(pool.map(run_share, shares))
     if failures:
         raise SweepError(f"{len(failures)} of {len(cells)} cells failed:\n" + "\n".join(failures))
 
 
-def summary(cell: str, output: str) -> str:
-    """Returns the cell's own result line, or that nothing had to be done."""
-    lines = [line for line in output.splitlines() if line.strip()]
-    if any("didn't change, skipping" in line for line in lines):
-        return f"{cell}: up to date"
-    if any("is cached - skipping run" in line for line in lines):
-        return f"{cell}: restored from the run cache"
-    start = next((number for number, line in enumerate(lines, start=1) if line.startswith("> ")), 0)
-    # What DVC says after the stage is advice.
-    own = list(itertools.takewhile(lambda line: not line.startswith(DVC_GOES_ON), lines[start:]))
-    result = own[-1].strip() if own else "done"
-    return result if result.startswith(cell.partition("@")[2]) else f"{cell}: {result}"
+def results(output: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Reads DVC's output as it comes; yields each cell, its result in words, and what its stage said."""
+    cell, said = "", list[str]()
+    for line in output:
+        header = _RUNNING.match(line) or _SKIPPED.match(line)
+        if header is None:
+            said.append(line)
+            continue
+        if cell:
+            yield cell, _result(cell, said), said
+        cell, said = (header[1], []) if header.re is _RUNNING else ("", [])
+        if not cell:
+            yield header[1], _WORDS[header[2]], []
+    if cell:
+        yield cell, _result(cell, said), said
+
+
+def _result(cell: str, said: list[str]) -> str:
+    """Returns the last thing that the stage itself said of its cell."""
+    if any(_FAILED.match(line) for line in said):
+        return FAILED
+    name = f"{cell.partition('@')[2]}: "
+    return next((line.strip().removeprefix(name) for line in reversed(said) if line.startswith(name)), "done")
 
 
 def _dvc(*arguments: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
 from ptmoe.base.model import read_base_info
+from ptmoe.config.params import TemplateParams
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
 from ptmoe.runtime.files import write_text
 from ptmoe.runtime.launch import launch
@@ -58,7 +60,7 @@ def train_here(job: TrainJob) -> None:
     weights = loop.run()
     seconds = time.perf_counter() - started_s
     if accelerator.is_main_process:
-        model.save(job.adapter_dir, info, job.adapter_note, weights)
+        model.save(job.adapter_dir, info, _note(job), weights)
         write_text(job.log_file, loop.log.text())
         write_costs(
             f"{job.cell}.train",
@@ -85,13 +87,22 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     from ptmoe.tuning.registry import load_method
     from ptmoe.tuning.text_init import read_text_init
 
-    text, base = read_text_init(job.init_file), load_base(job.base_dir)
+    (_, text), base = read_text_init(job.init_file), load_base(job.base_dir)
     torch.manual_seed(job.seed)
     method = load_method(job.method_name)(job.method_params, Geometry.from_model(base))
     check_fit(job, longest, method.prompt_length, method.geometry.max_positions, info.eos_token_ids)
     model = PromptedLM(base, method)
     method.initialise(text)
     return model
+
+
+def _note(job: TrainJob) -> dict[str, Any]:
+    """Returns what an adapter says besides the method: the task, its template and the text that prompts start from."""
+    from ptmoe.tuning.text_init import read_text_init
+
+    template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]
+    parts = {name: template[name] for name in TemplateParams.model_fields}
+    return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
 
 
 def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, info: BaseInfo) -> Any:

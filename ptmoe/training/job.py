@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ptmoe.config.params import TrainParams
 from ptmoe.rows.encoded import EncodedSet
@@ -21,7 +20,6 @@ class TrainJob:
         train: steps, precision and devices.
         batch_size: rows of one step over all devices.
         learning_rate: after the warm-up.
-        adapter_note: what adapter_config.json says besides the method (task, template, init text).
     """
 
     task: str
@@ -36,7 +34,6 @@ class TrainJob:
     init_file: Path
     adapter_dir: Path
     log_file: Path
-    adapter_note: dict[str, Any]
 
     @property
     def cell(self) -> str:

@@ -68,7 +68,9 @@ class PeftMethod(Method[PeftParams]):
 
     @classmethod
     def check(cls, params: PeftParams, geometry: Geometry) -> None:
-        cls.count(params, geometry)
+        config = peft_config(params, geometry)
+        if _encoder(config) is None:
+            _injected(meta_model(geometry.config), config)
 
     @property
     def prompt_length(self) -> int:

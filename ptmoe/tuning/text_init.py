@@ -49,13 +49,14 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
 
     embeds, ids = embed_text(init_text, load_base(base_dir), load_tokenizer(base_dir))
     with whole_file(out) as temporary:
-        save_file({"text_embeddings": embeds.contiguous(), "token_ids": torch.tensor(ids)}, temporary)
+        tensors = {"text_embeddings": embeds.contiguous(), "token_ids": torch.tensor(ids)}
+        save_file(tensors, temporary, metadata={"text": init_text})
     rank = numerical_rank(decompose(embeds)[1], *embeds.shape)
     say(f"{out.stem}: {len(ids)} tokens of init text, {len(set(ids))} distinct, rank {rank}")
 
 
-def read_text_init(path: Path) -> torch.Tensor:
-    """Returns the text's embeddings [n, H] in float32.
+def read_text_init(path: Path) -> tuple[str, torch.Tensor]:
+    """Returns the text and its embeddings [n, H] in float32.
 
     Raises:
         BaseModelError: the file is missing or damaged.
@@ -64,7 +65,7 @@ def read_text_init(path: Path) -> torch.Tensor:
 
     try:
         with safe_open(path, "pt") as file:
-            return file.get_tensor("text_embeddings")
+            return (file.metadata() or {}).get("text", ""), file.get_tensor("text_embeddings")
     except FileNotFoundError:
         raise BaseModelError(f"{path} is missing; run `dvc repro init`") from None
     except SafetensorError:

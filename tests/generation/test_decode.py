@@ -1,14 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from ptmoe.base.model import BaseInfo
 from ptmoe.generation.cache import HEADROOM
-from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
 from ptmoe.rows.batches import collate
-from ptmoe.runtime.errors import BaseModelError, TrainingError
+from ptmoe.runtime.errors import TrainingError
 from ptmoe.tuning.prompted_lm import PromptedLM
-from tests.methods.cases import trained
 from tests.models.bases import NAMES, tiny_base
 from tests.training.world import END, PARAMS, random_rows
 
@@ -22,6 +23,10 @@ def make_model(method="ptmoe", base="llama"):
     for parameter in model.method.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
+
+
+def info_of(model, ends):
+    return replace(BaseInfo.of_model(model.base, 0), pad_token_id=0, eos_token_ids=list(ends))
 
 
 def one_by_one(model, max_new_tokens, ends):
@@ -44,7 +49,7 @@ def one_by_one(model, max_new_tokens, ends):
 
 
 def decoded(model, max_new_tokens=12, budget=150, ends=(END, 7, 11)):
-    decoder = Decoder(model, list(ends), 0, max_new_tokens, budget)
+    decoder = Decoder(model, info_of(model, ends), max_new_tokens, budget)
     answers = sorted(decoder.decode(ROWS, LENGTHS), key=lambda answer: answer.row)
     assert [answer.row for answer in answers] == list(range(len(ROWS)))
     return answers
@@ -124,23 +129,3 @@ def test_other_errors_are_not_taken_for_lack_of_memory():
     model.base.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes"):
         decoded(model)
-
-
-@pytest.mark.parametrize("base", ["llama_tied", "gemma3_text", "qwen3"])
-def test_the_engine_of_transformers_gives_the_same_tokens(base, monkeypatch):
-    monkeypatch.setattr("ptmoe.generation.continuous.CHUNK_ROWS", 5)
-    model = make_model("ptmoe", base)
-    table = model.base.get_input_embeddings()
-    expected = one_by_one(model, 9, [END, 7])
-    decoder = ContinuousDecoder(model, [END, 7], 0, 9, 400)
-    answers = sorted(decoder.decode(ROWS, LENGTHS), key=lambda answer: answer.row)
-    for answer, tokens in zip(answers, expected, strict=True):
-        assert answer.tokens == tokens and answer.finished == (tokens[-1] in (END, 7))
-        assert answer.expert in (0, 1) and 0.5 <= answer.probability <= 1
-    assert model.base.get_input_embeddings() is table
-
-
-@pytest.mark.parametrize(("method", "reason"), [("prefix_tuning", "attention"), ("dept", "embeddings of the text")])
-def test_the_engine_of_transformers_refuses_what_it_cannot_serve(method, reason):
-    with pytest.raises(BaseModelError, match=f"cannot decode {method}, which changes the .*{reason}.*engine: ptmoe"):
-        list(ContinuousDecoder(trained(method), [END], 0, 4, 200).decode(ROWS, LENGTHS))

@@ -53,14 +53,14 @@ def test_a_folder_gives_the_same(config, tmp_path, capsys):
 def test_each_method_is_as_large_as_the_budget_allows(config, budget, capsys):
     from ptmoe.base.geometry import Geometry
     from ptmoe.config.params import Params
-    from ptmoe.tuning.registry import load_method
+    from ptmoe.tuning.registry import load_method, method_params
 
     geometry, params = Geometry.from_config(config), Params.load()
     for name, row in rows(capsys, "--base", config, "--params", str(budget)).items():
         method = load_method(name)
         if method.size_key is None:
             continue
-        block = params.method(name)
+        block = method_params(name, params.method(name))
         step = getattr(block, "num_experts", 1) if method.size_key == "prompt_length" else 1
         if "problem" in row:
             smallest = block.model_copy(update={method.size_key: step})

@@ -7,9 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import SCHEMAS, method_params
-from ptmoe.config.params import Params, read_yaml
-from ptmoe.tuning.registry import load_method
+from ptmoe.config.params import Params, known_methods, read_yaml
+from ptmoe.tuning.registry import load_method, method_params
 from tests.models.test_geometry import LLAMA_1B
 
 TEXT = Path("docs/methods.md").read_text(encoding="utf-8")
@@ -23,15 +22,12 @@ def test_an_example_block_is_valid_and_its_count_is_true(block):
     counts = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) parameters", block)]
     assert [load_method(name).count(method_params(name, values), Geometry.from_config(LLAMA_1B))] == counts
     load_method(name).check(method_params(name, values), Geometry.from_config(LLAMA_1B))
-    assert Params(read_yaml("params.yaml") | tree).method(name).model_dump() == values
+    assert Params(read_yaml("params.yaml") | tree).method(name) == values
 
 
-def test_each_method_with_a_schema_and_each_file_is_described():
-    for name in SCHEMAS:
-        assert f"`{name}`" in TEXT or f"\n{name}:" in TEXT, name
-    documented = set(SCHEMAS) | {re.findall(r"^(\w+):", block, flags=re.MULTILINE)[0] for block in BLOCKS}
-    files = {path.stem for path in Path("ptmoe/methods").glob("*.py") if "METHOD = " in path.read_text()}
-    assert files == documented
+def test_each_method_with_a_file_is_described():
+    blocks = {re.findall(r"^(\w+):", block, flags=re.MULTILINE)[0] for block in BLOCKS}
+    assert [name for name in known_methods() if f"`{name}`" not in TEXT and name not in blocks] == []
 
 
 def test_the_table_of_counts_is_true():
@@ -39,7 +35,9 @@ def test_the_table_of_counts_is_true():
     geometry, params = Geometry.from_config(LLAMA_1B), Params.load()
     assert len(rows) == 9
     for name, count in rows:
-        assert load_method(name).count(params.method(name), geometry) == int(count.replace(",", "")), name
+        assert load_method(name).count(method_params(name, params.method(name)), geometry) == int(
+            count.replace(",", "")
+        ), name
 
 
 def test_the_program_runs(tmp_path, monkeypatch, capsys):

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import method_params
-from ptmoe.tuning.registry import load_method
+from ptmoe.tuning.registry import load_method, method_params
 from ptmoe.tuning.svd import fit_length
 from tests.methods.cases import HIDDEN, batch, fresh, params_for, rows, trained
 from tests.models.bases import tiny_base

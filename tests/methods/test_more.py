@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.methods import PeftParams, method_params
 from ptmoe.runtime.errors import AdapterError, BaseModelError, ParamsError
-from ptmoe.tuning.peft import PeftMethod
-from ptmoe.tuning.registry import load_method
+from ptmoe.tuning.peft import PeftMethod, PeftParams
+from ptmoe.tuning.registry import load_method, method_params
 from tests.methods.cases import EXTRA, HIDDEN, fresh, rows, trained
 from tests.models.bases import tiny_base
 from tests.models.test_geometry import LLAMA_1B

@@ -7,7 +7,8 @@ import pytest
 
 from ptmoe.cli import main
 from ptmoe.commands.search import Result, Trial, markdown
-from ptmoe.commands.sweep import summary, visible_devices
+from ptmoe.commands.sweep import results
+from ptmoe.runtime.devices import visible_devices
 
 
 def test_every_subcommand_has_help(capsys):
@@ -58,22 +59,37 @@ def test_the_search_prefers_the_best_mean_and_then_the_lower_rate():
     assert "| pt | mean | **50.0** | 50.0 |" in table
 
 
-@pytest.mark.parametrize(
-    ("output", "line"),
-    [
-        ("Stage 'train@x' didn't change, skipping\nData and pipelines are up to date.\n", "train@x: up to date"),
-        ("Stage 'train@x' is cached - skipping run, checking out outputs\n", "train@x: restored from the run cache"),
-        (
-            "Running stage 'train@x':\n> python -m y\nloss 1\nloss 0.5\nUpdating lock file 'dvc.lock'\n\n"
-            "To track the changes with git, run:\n\n\tgit add dvc.lock\n\nTo enable auto staging, run:\n\n"
-            "\tdvc config core.autostage true\nUse `dvc push` to send your updates to remote storage.\n",
-            "train@x: loss 0.5",
-        ),
-        ("Running stage 'train@x':\n> python -m y\nx: 3 s\nUpdating lock file 'dvc.lock'\n", "x: 3 s"),
-    ],
-)
-def test_a_cells_summary_is_its_own_last_line(output, line):
-    assert summary("train@x", output) == line
+def test_what_dvc_prints_becomes_one_result_a_cell():
+    output = """Stage 'train@a' didn't change, skipping
+Stage 'train@b' is cached - skipping run, checking out outputs
+Running stage 'train@qa-pt-0':
+> python -m stages.train
+  Training qa-pt-0: 33/160 steps, 58 s left
+qa-pt-0: validation loss 0.06
+Updating lock file 'dvc.lock'
+
+To track the changes with git, run:
+
+	git add dvc.lock
+Running stage 'train@qa-lora-0':
+> python -m stages.train
+error: lora.rank: got 0
+WARNING: failed to run: python -m stages.train, exited with 2
+
+Running stage 'train@c':
+> python -m stages.train
+Use `dvc push` to send your updates to remote storage.
+ERROR: failed to reproduce 'train@qa-lora-0'
+"""
+    found = list(results(output.splitlines(keepends=True)))
+    assert [(cell, result) for cell, result, _ in found] == [
+        ("train@a", "up to date"),
+        ("train@b", "restored from the run cache"),
+        ("train@qa-pt-0", "validation loss 0.06"),
+        ("train@qa-lora-0", "failed"),
+        ("train@c", "done"),
+    ]
+    assert "error: lora.rank: got 0\n" in found[3][2]
 
 
 def test_visible_devices_follow_the_environment(monkeypatch):

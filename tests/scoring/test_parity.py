@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ptmoe.scoring.math import metamath_correct, metamath_extract, score_math
-from ptmoe.scoring.qa import score_qa
+from ptmoe.metrics.math import metamath_correct, metamath_extract
+from ptmoe.metrics.math import score as score_math
+from ptmoe.metrics.qa import score as score_qa
 from tests.scoring import restated_rules
 
 CASES = Path(__file__).parent / "cases"
@@ -27,7 +28,7 @@ def test_at_least_a_thousand_cases_of_each_official_rule():
 
 def test_mrqa_scores_are_the_official_scores():
     for case in read("mrqa.jsonl"):
-        assert score_qa(case["prediction"], case["answers"]) == {"em": case["em"], "f1": case["f1"]}, case
+        assert score_qa(case["prediction"], case["answers"], "mrqa") == {"em": case["em"], "f1": case["f1"]}, case
 
 
 def test_restated_mrqa_rule_agrees():
@@ -49,5 +50,5 @@ def test_restated_metamath_rule_agrees():
 
 def test_numeric_rule_on_cases_written_by_hand():
     for case in read("numeric.jsonl"):
-        scores = score_math(case["prediction"], [case["answer"]])
+        scores = score_math(case["prediction"], [case["answer"]], "numeric")
         assert scores == {"accuracy": case["accuracy"], "accuracy_strict": case["accuracy_strict"]}, case

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptmoe.metrics.math import score as score_math
+from ptmoe.metrics.qa import score as score_qa
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import average, weights
-from ptmoe.scoring.math import score_math
-from ptmoe.scoring.metrics import score_one
-from ptmoe.scoring.qa import score_qa
+from ptmoe.scoring.registry import load_metric
 
 texts = st.text(alphabet=st.sampled_from("aAthe n.,'\u00e9\u0301123/-$\\{}= \nx"), max_size=20)
 
@@ -16,7 +16,7 @@ texts = st.text(alphabet=st.sampled_from("aAthe n.,'\u00e9\u0301123/-$\\{}= \nx"
 @settings(max_examples=200, deadline=None)
 @given(texts, st.lists(texts, min_size=1, max_size=3))
 def test_qa_scores_are_bounded_and_a_further_answer_never_hurts(prediction, answers):
-    one, all_ = score_qa(prediction, answers[:1]), score_qa(prediction, answers)
+    one, all_ = score_qa(prediction, answers[:1], "mrqa"), score_qa(prediction, answers, "mrqa")
     assert 0 <= one["em"] <= all_["em"] <= 1
     assert 0 <= one["f1"] <= all_["f1"] <= 1
 
@@ -25,7 +25,7 @@ def test_qa_scores_are_bounded_and_a_further_answer_never_hurts(prediction, answ
 @given(texts, texts, st.booleans())
 def test_math_strict_implies_flexible_and_nothing_raises(prediction, answer, marked):
     marker = "The answer is: " if marked else ""
-    scores = score_math(marker + prediction, [answer])
+    scores = score_math(marker + prediction, [answer], "numeric")
     assert scores["accuracy_strict"] <= scores["accuracy"]
     assert set(score_math(marker + prediction, [answer], "metamath").values()) <= {0.0, 1.0}
 
@@ -34,16 +34,16 @@ def test_math_strict_implies_flexible_and_nothing_raises(prediction, answer, mar
 @given(st.integers(-(10**12), 10**12))
 def test_every_integer_is_read_with_and_without_thousands(number):
     for shown in (f"{number}", f"{number:,}", f"${number:,}$", f"[{number}]."):
-        assert score_math(f"So. The answer is: {shown}", [str(number)])["accuracy_strict"] == 1
-        assert score_math(f"So. The answer is: {shown}", [str(number + 1)])["accuracy"] == 0
+        assert score_math(f"So. The answer is: {shown}", [str(number)], "numeric")["accuracy_strict"] == 1
+        assert score_math(f"So. The answer is: {shown}", [str(number + 1)], "numeric")["accuracy"] == 0
 
 
 def test_a_missing_prediction_scores_zero_and_no_gold_answer_is_an_error():
-    assert score_one("qa", "mrqa", None, ["x"]) == {"em": 0, "f1": 0}
+    assert load_metric("qa").score_one(None, ["x"], "mrqa") == {"em": 0, "f1": 0}
     with pytest.raises(ScoringError, match="no gold answer"):
-        score_one("qa", "mrqa", "x", [])
+        load_metric("qa").score_one("x", [], "mrqa")
     with pytest.raises(ScoringError, match="numeric, metamath"):
-        score_one("math", "mrqa", "x", ["x"])
+        load_metric("math").score_one("x", ["x"], "mrqa")
 
 
 def test_parts_of_a_data_set_share_its_weight():

@@ -11,7 +11,7 @@ from ptmoe.base.model import load_base, read_base_info
 from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import Encoded, write_encoded
 from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, TrainingError
-from ptmoe.training.cell import train_cell
+from ptmoe.training.cell import TrainJob, train_cell
 from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.training.world import END, PARAMS, random_rows
 
@@ -32,9 +32,9 @@ def test_the_same_bytes_at_every_run(world, method):
 
 def test_another_seed_gives_another_adapter(world):
     arguments = world.arguments("pt", keep="last")
-    train_cell(**arguments)
+    train_cell(TrainJob(**arguments))
     first = tensors(arguments["adapter_dir"])
-    train_cell(**arguments | {"seed": 1})
+    train_cell(TrainJob(**arguments | {"seed": 1}))
     assert not torch.equal(*(next(iter(found.values())) for found in (first, tensors(arguments["adapter_dir"]))))
 
 
@@ -147,7 +147,7 @@ def test_a_diverging_loss_is_a_clear_error(world, monkeypatch):
 def test_an_exploding_rate_ends_in_an_error_or_in_the_best_weights(world):
     arguments = world.arguments("ft", steps=8, eval_steps=2) | {"learning_rate": 1e4}
     try:
-        train_cell(**arguments)
+        train_cell(TrainJob(**arguments))
     except TrainingError as error:
         assert "lower learning_rate" in str(error)
     else:
@@ -156,11 +156,11 @@ def test_an_exploding_rate_ends_in_an_error_or_in_the_best_weights(world):
 
 def test_fewer_rows_than_a_batch(world):
     with pytest.raises(DataError, match=r"qa has 24 training rows, fewer than batch_size 25; lower batch_size.qa"):
-        train_cell(**world.arguments("pt", batch_size=25))
+        train_cell(TrainJob(**world.arguments("pt", batch_size=25)))
 
 
 def test_a_batch_of_all_rows(world):
-    train_cell(**world.arguments("pt", batch_size=24))
+    train_cell(TrainJob(**world.arguments("pt", batch_size=24)))
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
@@ -209,7 +209,7 @@ def test_a_layer_that_the_base_does_not_have(world):
     arguments = world.arguments("lora")
     arguments["method_params"] = arguments["method_params"].model_copy(update={"target_modules": ["c_attn"]})
     with pytest.raises(ParamsError, match="target_modules: got 'c_attn'"):
-        train_cell(**arguments)
+        train_cell(TrainJob(**arguments))
 
 
 def test_liger_kernels_that_are_not_installed(world):

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from ptmoe.base.model import prepare_base
-from ptmoe.config.methods import method_params
 from ptmoe.config.params import BaseParams, GenerateParams, TrainParams
 from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.runtime.files import write_json
+from ptmoe.tuning.registry import method_params
 from ptmoe.tuning.text_init import write_text_init
 from tests.models.bases import VOCABULARY, tiny_base
 
@@ -101,6 +102,8 @@ class World:
         name = BaseParams(name=str(weights), revision="local", dtype=dtype, attention="sdpa", trust_remote_code=False)
         prepare_base(name, self.base_dir)
         write_text_init("w5 w6 w7 w8 w9", self.base_dir, self.init_file)
+        template = {"instruction": "", "input": "{question}", "cue": "Answer:"}
+        write_json(self.encoded / "encode.json", {"template": template})
         write_encoded(self.encoded / "train.arrow", [random_rows(rows, 1)])
         write_encoded(self.encoded / "validation.arrow", [random_rows(7, 2)])
         write_encoded(self.encoded / "test" / "A.arrow", [random_rows(9, 3, with_targets=False)])
@@ -136,15 +139,14 @@ class World:
             "init_file": self.init_file,
             "adapter_dir": self.root / out / f"qa-{method}-0",
             "log_file": self.root / out / f"qa-{method}-0.tsv",
-            "adapter_note": {"task": "qa", "template": {"cue": "Answer:"}, "init_text": "w5 w6"},
         }
 
     def train(self, method: str, out: str = "out", **changes: Any) -> tuple[bytes, str]:
         """Trains and returns the adapter's bytes and its log."""
-        from ptmoe.training.cell import train_cell
+        from ptmoe.training.cell import TrainJob, train_cell
 
         arguments = self.arguments(method, out, **changes)
-        train_cell(**arguments)
+        train_cell(TrainJob(**arguments))
         weights = arguments["adapter_dir"] / "adapter_model.safetensors"
         return weights.read_bytes(), arguments["log_file"].read_text()
 
@@ -154,24 +156,21 @@ class World:
         out: str = "out",
         budget: int = 200,
         devices: int = 1,
-        engine: Literal["ptmoe", "transformers"] = "ptmoe",
         forced_experts: bool = False,
     ) -> Path:
         """Answers the test rows and returns the file."""
-        from ptmoe.generation.cell import generate_cell
+        from ptmoe.generation.cell import GenerateJob, generate_cell
 
         file = self.root / out / f"qa-{method}-0.parquet"
-        generate_cell(
-            method_name=method,
+        job = GenerateJob(
             base_dir=self.base_dir,
             encoded_dir=self.encoded,
             adapter_dir=self.root / out / f"qa-{method}-0",
-            generate=GenerateParams(
-                engine=engine, forced_experts=forced_experts, max_batch_tokens=budget, devices=devices
-            ),
+            generate=GenerateParams(forced_experts=forced_experts, max_batch_tokens=budget, devices=devices),
             max_new_tokens=6,
             out_file=file,
         )
+        generate_cell(job)
         return file
 
 

@@ -53,6 +53,6 @@ def _write_rows(path: Path, rows: list[dict], scores: list[dict[str, float]]) ->
 
     from ptmoe.files import write_text
 
-    named = [{"id": row["id"]} if "id" in row else {} for row in rows]
+    named = [{key: row[key] for key in ("id", "group") if key in row} for row in rows]
     lines = [json.dumps(name | values, ensure_ascii=False) for name, values in zip(named, scores, strict=True)]
     write_text(path, "\n".join(lines) + "\n")

@@ -22,6 +22,7 @@ from ptmoe.reporting.compare import experiments, read_if_there
 from ptmoe.reporting.published import published
 from ptmoe.reporting.tables import percents, write_csv
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
+from ptmoe.scoring.clusters import clusters_of
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE, NAMES
 from ptmoe.scoring.run import read_datasets
 from ptmoe.scoring.stats import Estimate, Resampling
@@ -144,7 +145,8 @@ def collect(grid: Grid, revisions: dict[str, str], tasks: Sequence[str], params:
             scores = _stacked(found, column)
             parts = parts_of(list(scores), domains)
             name = f"{grid.name}/{task}/{label}"
-            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
+            options = statistics.confidence, statistics.resamples
+            resampling = Resampling(scores, *options, name, clusters=clusters_of(found[0]))
             points += [
                 Point(task, label, part, column, resampling.estimate(parts[part]), revision)
                 for part in (IN_DOMAIN, OUT_OF_DOMAIN)

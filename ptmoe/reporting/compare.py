@@ -17,6 +17,7 @@ from ptmoe.cells import Cell
 from ptmoe.errors import ScoringError
 from ptmoe.params import Grid, StatisticsParams
 from ptmoe.scoring.averages import weights
+from ptmoe.scoring.clusters import groups_of, numbered
 from ptmoe.scoring.metrics import COLUMNS, HEADLINE
 from ptmoe.scoring.stats import Comparison, compare
 
@@ -143,6 +144,7 @@ def _read_file(path: Path) -> Columns:
         raise ScoringError(f"{path} is no scores file (parquet, or JSON Lines): {error}") from None
     for number, row in enumerate(rows):
         row.setdefault("id", str(number))
+        row.setdefault("group", None)
     same = {key: [str(row[key]) if key == "id" else row[key] for row in rows] for key in (rows[0] if rows else {})}
     return same | {"dataset": ["all"] * len(rows)}
 
@@ -169,12 +171,15 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
         {name: np.array([[table[key] for key in shared if key[0] == name] for table in side]) for name in datasets}
         for side in tables
     ]
+    groups = _group_by_key(first) | _group_by_key(second)
+    clusters = {name: numbered(groups.get(key) for key in shared if key[0] == name) for name in datasets}
     made = compare(
         (first.name, scores[0]),
         (second.name, scores[1]),
         weights(datasets),
         statistics.confidence,
         statistics.resamples,
+        clusters,
     )
     return made, len(set.union(*everything)) - len(shared), column
 
@@ -185,3 +190,13 @@ def _has(side: Side, columns: Sequence[str]) -> bool:
 
 def _by_key(columns: Columns, column: str) -> dict[tuple[str, str], float]:
     return dict(zip(zip(columns["dataset"], columns["id"], strict=True), columns[column], strict=True))
+
+
+def _group_by_key(side: Side) -> dict[tuple[str, str], str]:
+    """Returns the groups that any seed's scores name."""
+    return {
+        key: group
+        for seed in side.seeds
+        for key, group in zip(zip(seed["dataset"], seed["id"], strict=True), groups_of(seed), strict=True)
+        if group is not None
+    }

@@ -29,21 +29,22 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
         predictions: parquet with id, dataset, prediction and, if experts were forced, by_expert.
         split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
         metrics_out: JSON of percentages with two decimals; an average over no example is left out.
-        scores_out: parquet with id, dataset, a column a metric, 0..1, and `by_expert`: the headline's score of the
-            answer under each forced expert, null where none was.
+        scores_out: parquet with id, dataset, group, a column a metric, 0..1, and `by_expert`: the headline's score of
+            the answer under each forced expert, null where none was.
 
     Raises:
         ScoringError: a file is missing, or predictions do not belong to these test sets.
     """
     datasets = read_datasets(split_dir)
     given = _read_predictions(predictions)
-    rows: Rows = {name: [] for name in ("id", "dataset", *COLUMNS[score.metric], BY_EXPERT)}
+    rows: Rows = {name: [] for name in ("id", "dataset", "group", *COLUMNS[score.metric], BY_EXPERT)}
     missing = 0
     for dataset in datasets:
-        for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
+        for key, group, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
             prediction, forced = given.pop((dataset, key), (None, None))
             missing += prediction is None
-            _add(rows, {"id": key, "dataset": dataset} | score_one(score.metric, score.rule, prediction, answers))
+            named = {"id": key, "dataset": dataset, "group": group}
+            _add(rows, named | score_one(score.metric, score.rule, prediction, answers))
             by_expert = [score_one(score.metric, score.rule, each, answers) for each in forced or []]
             rows[BY_EXPERT].append([each[HEADLINE[score.metric]] for each in by_expert] or None)
     if given:
@@ -92,11 +93,12 @@ def _add(rows: Rows, row: Mapping[str, object]) -> None:
         rows[name].append(value)
 
 
-def _read_test(path: Path) -> list[tuple[str, list[str]]]:
+def _read_test(path: Path) -> list[tuple[str, str, list[str]]]:
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro split`")
-    table = pq.read_table(path, columns=["id", "answers"])
-    return list(zip(table["id"].to_pylist(), table["answers"].to_pylist(), strict=True))
+    names = ["id", "group", "answers"]
+    table = pq.read_table(path, columns=names)
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, list[str] | None]]:
@@ -114,7 +116,7 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, lis
 
 
 def _write_scores(rows: Rows, path: Path) -> None:
-    types = {"id": pa.string(), "dataset": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
+    types = {"id": pa.string(), "dataset": pa.string(), "group": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
     table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in rows.items()})
     with whole_file(path) as temporary:
         pq.write_table(table, temporary)

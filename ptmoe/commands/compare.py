@@ -65,6 +65,8 @@ def _sentence(key: str, each, alone: int, confidence: float) -> str:
     better, worse = ("A", "B") if each.difference.value > 0 else ("B", "A")
     if each.beats(confidence):
         said = f"{better} beats {worse}"
+    elif each.detectable >= 1:
+        said = "not told apart; this test is too small to find any difference four times in five"
     else:
         said = f"not told apart; this test finds {100 * each.detectable:.1f} points four times in five"
     seeds = f"over {each.num_seeds} seeds" if each.num_seeds > 1 else "for these trained models (one seed)"

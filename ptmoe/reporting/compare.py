@@ -143,10 +143,11 @@ def _read_file(path: Path) -> Columns:
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise ScoringError(f"{path} is no scores file (parquet, or JSON Lines): {error}") from None
     for number, row in enumerate(rows):
-        row.setdefault("id", str(number))
-        row.setdefault("group", None)
-    same = {key: [str(row[key]) if key == "id" else row[key] for row in rows] for key in (rows[0] if rows else {})}
-    return same | {"dataset": ["all"] * len(rows)}
+        if not isinstance(row, dict) or not rows[0].keys() - {"id", "group"} <= row.keys():
+            raise ScoringError(f"{path}, row {number + 1}: needs the keys of the first row, got {str(row)[:80]}")
+        row["id"] = str(row.get("id", number))
+        row["group"] = None if row.get("group") is None else str(row["group"])
+    return {key: [row[key] for row in rows] for key in (rows[0] if rows else {})} | {"dataset": ["all"] * len(rows)}
 
 
 def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tuple[Comparison, int, str]:
@@ -168,9 +169,15 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
         raise ScoringError(f"{first.name} and {second.name} share no scored example")
     datasets = list(dict.fromkeys(dataset for dataset, _ in shared))
     scores = [
-        {name: np.array([[table[key] for key in shared if key[0] == name] for table in side]) for name in datasets}
+        {
+            name: np.array([[table[key] for key in shared if key[0] == name] for table in side], float)
+            for name in datasets
+        }
         for side in tables
     ]
+    for side, found in zip((first, second), scores, strict=True):
+        if any(((values < 0) | (values > 1)).any() for values in found.values()):
+            raise ScoringError(f"{side.name}: {column} must lie in 0..1, as `ptmoe score --rows` writes it")
     groups = _group_by_key(first) | _group_by_key(second)
     clusters = {name: numbered(groups.get(key) for key in shared if key[0] == name) for name in datasets}
     made = compare(

@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptmoe.cells import Cell
+from ptmoe.cli import main
 from ptmoe.commands.compare import _sentence
 from ptmoe.errors import ScoringError
-from ptmoe.params import Grid, StatisticsParams
+from ptmoe.params import Grid, Params, StatisticsParams
 from ptmoe.reporting.compare import compare_sides, pairs, resolve
 
 STATISTICS = StatisticsParams(confidence=0.95, resamples=500)
@@ -72,6 +75,47 @@ def test_rows_of_the_score_command(project):
     both = pairs(resolve("a.jsonl", None, GRID), resolve("b.jsonl", None, GRID))
     made, _, _ = compare_sides(*both[""], STATISTICS)
     assert made.num_examples == 20 and made.difference.value == 1
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_rows_of_one_group_are_one_cluster(project):
+    """A parquet file's groups and those of JSON Lines; rows without a group stand alone."""
+    for name, shift in (("a", 0), ("b", 7)):
+        rows = [{"em": 0, "f1": (index * 5 + shift) % 11 / 11, "group": index // 6} for index in range(60)]
+        write_rows(project / f"{name}.jsonl", [*rows, {"em": 0, "f1": 0.5}, {"em": 1, "f1": 0.5, "group": None}])
+        groups = [str(index // 6) for index in range(60)]
+        write_scores(project / f"{name}.parquet", 0.5, f1=[row["f1"] for row in rows], group=groups)
+    for ending, clusters in (("jsonl", 12), ("parquet", 10)):
+        sides = [resolve(f"{name}.{ending}", None, GRID)[""] for name in ("a", "b")]
+        made, _, _ = compare_sides(*sides, STATISTICS)
+        assert made.num_clusters == clusters and not made.difference.warning
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_files_of_one_and_two_rows_give_a_number_and_a_warning(project, number, monkeypatch, capsys):
+    monkeypatch.setattr(
+        Params, "load", lambda: SimpleNamespace(grid=GRID.model_copy(update={"statistics": STATISTICS}))
+    )
+    write_rows(project / "a.jsonl", [{"em": 1, "f1": 1.0}] * number)
+    write_rows(project / "b.jsonl", [{"em": 0, "f1": 0.25}] * number)
+    assert main(["compare", "a.jsonl", "b.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "+75.00" in said and "not told apart" in said
+    assert ("'all' holds one example" if number == 1 else "'all' holds 2 examples") in said
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [('{"em": 1}', "row 2: needs the keys of the first row"), ('{"em": 1, "f1": 55}', "f1 must lie in 0..1")],
+)
+def test_rows_that_are_no_scores_are_refused(project, row, message):
+    (project / "a.jsonl").write_text('{"em": 1, "f1": 1}\n' + row)
+    with pytest.raises(ScoringError, match=message):
+        side = resolve("a.jsonl", None, GRID)[""]
+        compare_sides(side, side, STATISTICS)
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing:qa-pt-0", "qa-pt-7"])

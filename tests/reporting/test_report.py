@@ -13,6 +13,7 @@ import pytest
 
 from ptmoe.reporting.analysis import analyse, claims
 from ptmoe.reporting.cells import read_task
+from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.run import write_report
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
 
@@ -98,6 +99,13 @@ def test_routing_is_reported(written):
     }
     assert shares["Far", "1"] == 100 and shares["Close", "1"] == 0
     assert "collapsed" in (written / "index.html").read_text()
+
+
+def test_examples_of_one_group_are_one_cluster(whole_run):
+    analysis = analyse(read_task("qa", METHODS, SEEDS, whole_run), STATISTICS)
+    assert {(each.num_examples, each.num_clusters) for each in analysis.comparisons} == {(70, 35)}
+    forced = forced_experts(analysis, STATISTICS)
+    assert {each.num_clusters for one in forced for each in one.against.values()} == {35}
 
 
 def test_a_router_is_compared_with_its_own_experts(whole_run, written):

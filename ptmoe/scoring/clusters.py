@@ -1,7 +1,7 @@
 """Scores by cluster: what is known of a data set once questions of one passage are not taken for independent.
 
 Questions of one passage, or variants of one problem, tend to be right or wrong together, so that their number
-overstates what a test set tells (Miller, Adding Error Bars to Evals, arXiv 2411.00640, section 2.2). A data set's
+overstates what a test set tells (Miller, Adding Error Bars to Evals, arXiv 2411.00640). A data set's
 scores are added up once in each cluster; intervals, tests and standard errors see only these sums and the clusters'
 sizes. A cluster of each example by itself gives the statistics of independent examples.
 """

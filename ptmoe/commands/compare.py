@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         low, value, high = (100 * x for x in (each.difference.low, each.difference.value, each.difference.high))
         ps = [p_value(each.p), *([p_value(each.p_holm)] if len(made) > 1 else [])]
         interval = f"{low:+.2f} to {high:+.2f}"
-        rows.append([key or "A, B", label, f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}"])
+        grouped = f" in {each.num_clusters:,} groups" if each.num_clusters < each.num_examples else ""
+        rows.append([key or "A, B", label, f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}{grouped}"])
     say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
     for key, each, (_, alone, _) in zip(common, comparisons, made, strict=True):
         say(_sentence(key, each, alone, statistics.confidence))
@@ -62,8 +63,11 @@ def _sentence(key: str, each, alone: int, confidence: float) -> str:
     better, worse = ("A", "B") if each.difference.value > 0 else ("B", "A")
     if each.beats(confidence):
         said = f"{better} beats {worse}"
+    elif each.detectable >= 1:
+        said = "not told apart; this test is too small to find any difference four times in five"
     else:
         said = f"not told apart; this test finds {100 * each.detectable:.1f} points four times in five"
     seeds = f"over {each.num_seeds} seeds" if each.num_seeds > 1 else "for these trained models (one seed)"
     left_out = f"; {alone} examples that only one side scored are left out" if alone else ""
-    return f"{where}{said}, {seeds}{left_out}."
+    warning = f" {each.difference.warning}" if each.difference.warning else ""
+    return f"{where}{said}, {seeds}{left_out}.{warning}"

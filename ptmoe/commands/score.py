@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     scores = [metric.score_one(row["prediction"], row["answers"], rule) for row in rows]
     means = {name: 100 * sum(row[name] for row in scores) / len(scores) for name in metric.columns}
     if args.rows:
-        named = [{"id": row["id"]} if "id" in row else {} for row in rows]
-        made = [{**name, "metric": metric.name, **score} for name, score in zip(named, scores, strict=True)]
+        named = [{key: row[key] for key in ("id", "group") if key in row} for row in rows]
+        made = [{**name, **score} for name, score in zip(named, scores, strict=True)]
         _write_rows(args.rows, made)
     missing = sum(row["prediction"] is None for row in rows)
     if args.json:

@@ -163,8 +163,11 @@ class Params:
 
     def _cross_faults(self, grid: Grid) -> list[str]:
         faults = []
+        for axis in ("seeds", "tasks", "methods"):
+            values = getattr(grid, axis)
+            faults += [f"{axis}: {value!r} is listed twice" for value in {v for v in values if values.count(v) > 1}]
         if grid.profile not in grid.profiles:
-            return [f"profile: got {grid.profile!r}; allowed: {', '.join(grid.profiles)}"]
+            return [*faults, f"profile: got {grid.profile!r}; allowed: {', '.join(grid.profiles)}"]
         profile, path = grid.profiles[grid.profile], f"profiles.{grid.profile}"
         for axis, blocks in (("tasks", self.tasks), ("methods", self.methods)):
             values = getattr(grid, axis)
@@ -173,7 +176,6 @@ class Params:
                 for value in values
                 if value not in blocks
             ]
-            faults += [f"{axis}: {value!r} is listed twice" for value in {v for v in values if values.count(v) > 1}]
         needed = dict.fromkeys(grid.tasks, ("data", "max_length", "batch_size", "max_new_tokens"))
         needed |= dict.fromkeys(grid.methods, ("learning_rate",))
         for name, places in needed.items():

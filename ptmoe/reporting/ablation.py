@@ -24,6 +24,7 @@ from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.cell import read_datasets
 from ptmoe.scoring.metric import Metric
+from ptmoe.statistics.clusters import clusters_of
 from ptmoe.statistics.estimates import Estimate, Resampling
 
 GRIDS = Path(__file__).parent / "grids.yaml"
@@ -143,7 +144,8 @@ def collect(grid: Grid, revisions: dict[str, str], tasks: Sequence[str], params:
             scores = _stacked([each.columns for each in found], metric.headline)
             parts = parts_of(list(scores), domains)
             name = f"{grid.name}/{task}/{label}"
-            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
+            options = statistics.confidence, statistics.resamples
+            resampling = Resampling(scores, *options, name, clusters=clusters_of(found[0].columns))
             points += [
                 Point(task, label, part, metric, resampling.estimate(parts[part]), revision)
                 for part in (IN_DOMAIN, OUT_OF_DOMAIN)

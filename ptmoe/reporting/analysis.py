@@ -12,6 +12,7 @@ from ptmoe.reporting.cells import TaskRun
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, weights
 from ptmoe.scoring.metric import Metric
+from ptmoe.statistics.clusters import Clusters, groups_of, numbered
 from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
 
 AVERAGE = "average"
@@ -66,7 +67,7 @@ def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
     metric = run.metric
     if metric is None:
         return None
-    aligned = align(run)
+    aligned, clusters = align(run)
     first = aligned[run.methods[0]][metric.headline]
     counts = {dataset: values.shape[1] for dataset, values in first.items() if values.shape[1]}
     parts = parts_of(list(counts), {name: run.datasets[name]["domain"] for name in counts})
@@ -74,11 +75,11 @@ def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
     for method in run.methods:
         for column, scores in aligned[method].items():
             name = f"{run.task}/{method}/{column}"
-            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name)
+            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name, clusters=clusters)
             estimates |= {(method, column, part): resampling.estimate(shares) for part, shares in parts.items()}
     analysis = TaskAnalysis(run, metric, parts, estimates, [], counts)
     scores = {method: aligned[method][metric.headline] for method in run.methods}
-    analysis.comparisons = _compare_all(analysis, scores, statistics)
+    analysis.comparisons = _compare_all(analysis, scores, clusters, statistics)
     return analysis
 
 
@@ -100,14 +101,21 @@ def parts_of(datasets: Sequence[str], domains: dict[str, str]) -> dict[str, dict
     return parts
 
 
-def align(run: TaskRun) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """Returns {method: {column: {dataset: [S, n]}}} with one order of examples for all; NaN where there is no score."""
+def align(run: TaskRun) -> tuple[dict[str, dict[str, dict[str, np.ndarray]]], Clusters]:
+    """Puts the examples of all cells in one order.
+
+    Returns:
+        {method: {column: {dataset: [S, n]}}}, NaN where there is no score, and {dataset: [n]} cluster labels.
+    """
     found = {name: dict[str, int]() for name in run.datasets}
+    groups = {name: dict[str, str | None]() for name in run.datasets}
     for result in run.cells.values():
         if result.scores is not None:
-            for key, dataset in zip(result.scores["id"], result.scores["dataset"], strict=True):
+            rows = zip(result.scores["id"], result.scores["dataset"], groups_of(result.scores), strict=True)
+            for key, dataset, group in rows:
                 if dataset in found:
                     found[dataset].setdefault(key, len(found[dataset]))
+                    groups[dataset].setdefault(key, group)
     columns = list(run.metric.columns) if run.metric else []
     aligned = {}
     for method in run.methods:
@@ -124,11 +132,11 @@ def align(run: TaskRun) -> dict[str, dict[str, dict[str, np.ndarray]]]:
                 at = [ids[key] for key in scores["id"][inside]]
                 for column in columns:
                     aligned[method][column][dataset][row, at] = scores[column][inside].astype(float)
-    return aligned
+    return aligned, {name: numbered(groups[name].values()) for name in found}
 
 
 def _compare_all(
-    analysis: TaskAnalysis, scores: dict[str, dict[str, np.ndarray]], statistics: StatisticsParams
+    analysis: TaskAnalysis, scores: dict[str, dict[str, np.ndarray]], clusters: Clusters, statistics: StatisticsParams
 ) -> list[Comparison]:
     methods, shares = analysis.ranked(), analysis.parts.get(AVERAGE, {})
     made = []
@@ -136,7 +144,7 @@ def _compare_all(
         for second in methods[index + 1 :]:
             try:
                 pair = (first, scores[first]), (second, scores[second])
-                made.append(compare(*pair, shares, statistics.confidence, statistics.resamples))
+                made.append(compare(*pair, shares, statistics.confidence, statistics.resamples, clusters))
             except ScoringError as error:
                 analysis.run.problems.append(f"{analysis.run.task}: {error}; they are not compared.")
     return corrected(made)

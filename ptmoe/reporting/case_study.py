@@ -43,7 +43,7 @@ class Case:
 def most_different(analysis: TaskAnalysis, root: Path, count: int) -> list[Case]:
     """Returns the examples on which the methods' scores vary most, at most one a data set; ties by their order."""
     run = analysis.run
-    aligned = align(run)
+    aligned, _ = align(run)
     spreads = []
     for dataset in analysis.counts:
         values = np.stack([aligned[method][analysis.headline][dataset] for method in analysis.scored_methods])

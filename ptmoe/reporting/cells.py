@@ -25,7 +25,7 @@ class CellResult:
     """One cell's outputs; a part that is missing is None or empty.
 
     Attributes:
-        scores: the columns of its scores file: id, dataset, a column a metric, by_expert.
+        scores: the columns of its scores file: id, dataset, group, a column a metric, by_expert.
         log: the columns of its training log, NaN where a line has no value.
         adapter: its adapter_config.json.
         predictions: the columns of its predictions file.

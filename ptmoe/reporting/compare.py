@@ -17,7 +17,8 @@ from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring import scores as scores_file
 from ptmoe.scoring.averages import weights
 from ptmoe.scoring.metric import Metric
-from ptmoe.scoring.registry import load_metric
+from ptmoe.scoring.registry import load_metric, metric_names
+from ptmoe.statistics.clusters import groups_of, numbered
 from ptmoe.statistics.estimates import Comparison, compare
 
 
@@ -150,19 +151,30 @@ def _read_file(path: Path) -> Scored:
     if path.suffix != ".jsonl":
         return _scored(path)
     rows = [record.values for record in read_records(path)]
-    names = {row.get("metric") for row in rows}
-    if len(names) != 1 or not isinstance(name := names.pop(), str):
-        raise ScoringError(f"{path} must name one metric in each row; write it with `ptmoe score --rows`")
-    metric = load_metric(name)
+    metric = _metric_of(rows, path)
     columns: dict[str, list] = {
         "id": [str(row.get("id", number)) for number, row in enumerate(rows)],
         "dataset": ["all"] * len(rows),
+        "group": [None if row.get("group") is None else str(row["group"]) for row in rows],
     }
     for column in metric.columns:
         columns[column] = [
             _share(row.get(column), f"{path}, row {number}: {column}") for number, row in enumerate(rows, 1)
         ]
     return Scored(metric, columns)
+
+
+def _metric_of(rows: list[dict[str, object]], path: Path) -> Metric:
+    """Returns the metric that the rows name, or else the only one whose columns they have."""
+    names = {row.get("metric") for row in rows}
+    if len(names) == 1 and isinstance(name := next(iter(names)), str):
+        return load_metric(name)
+    fitting = [
+        metric for metric in map(load_metric, metric_names()) if rows and metric.columns.keys() <= rows[0].keys()
+    ]
+    if names != {None} or len(fitting) != 1:
+        raise ScoringError(f"{path} must name one metric in each row; write it with `ptmoe score --rows`")
+    return fitting[0]
 
 
 def _share(value: object, where: str) -> float:
@@ -193,21 +205,39 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
         raise ScoringError(f"{first.name} and {second.name} share no scored example")
     datasets = list(dict.fromkeys(dataset for dataset, _ in shared))
     scores = [
-        {name: np.array([[table[key] for key in shared if key[0] == name] for table in side]) for name in datasets}
+        {
+            name: np.array([[table[key] for key in shared if key[0] == name] for table in side], float)
+            for name in datasets
+        }
         for side in tables
     ]
+    groups = _group_by_key(first) | _group_by_key(second)
+    clusters = {name: numbered(groups.get(key) for key in shared if key[0] == name) for name in datasets}
     made = compare(
         (first.name, scores[0]),
         (second.name, scores[1]),
         weights(datasets),
         statistics.confidence,
         statistics.resamples,
+        clusters,
     )
     return made, len(set.union(*everything)) - len(shared), metric.columns[metric.headline]
 
 
 def _by_key(scored: Scored) -> dict[tuple[str, str], float]:
     """Returns the headline's number of each (data set, id)."""
-    columns = scored.columns
-    keys = zip(columns["dataset"], columns["id"], strict=True)
-    return dict(zip(keys, columns[scored.metric.headline], strict=True))
+    return dict(zip(_keys(scored), scored.columns[scored.metric.headline], strict=True))
+
+
+def _keys(scored: Scored) -> list[tuple[str, str]]:
+    return list(zip(scored.columns["dataset"], scored.columns["id"], strict=True))
+
+
+def _group_by_key(side: Side) -> dict[tuple[str, str], str]:
+    """Returns the groups that any seed's scores name."""
+    return {
+        key: group
+        for seed in side.seeds
+        for key, group in zip(_keys(seed), groups_of(seed.columns), strict=True)
+        if group is not None
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,8 @@ from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
 from ptmoe.reporting.cells import CellResult
 from ptmoe.scoring.scores import BY_EXPERT
-from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, Scores, compare, corrected
+from ptmoe.statistics.clusters import Clusters, Scores, clusters_of
+from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
 
 ROUTER, BEST, RANDOM, ORACLE = "router", "best expert", "random expert", "oracle"
 
@@ -35,47 +37,54 @@ def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list
     shares = analysis.parts.get(AVERAGE, {})
     found = []
     for method in analysis.run.methods:
-        choices = _choices(analysis, method, shares)
-        if choices is None:
+        chosen = _choices(analysis, method, shares)
+        if chosen is None:
             continue
+        choices, clusters = chosen
         name = f"{analysis.run.task}/{method}"
         options = statistics.confidence, statistics.resamples
         estimates = {
-            choice: Resampling(scores, *options, f"{name}/{choice}").estimate(shares)
+            choice: Resampling(scores, *options, f"{name}/{choice}", clusters=clusters).estimate(shares)
             for choice, scores in choices.items()
         }
         router = f"{name}/{ROUTER}", choices[ROUTER]
-        against = {choice: compare(router, (choice, choices[choice]), shares, *options) for choice in (BEST, RANDOM)}
+        against = {
+            choice: compare(router, (choice, choices[choice]), shares, *options, clusters) for choice in (BEST, RANDOM)
+        }
         found.append(ForcedExperts(method, estimates, against))
     together = iter(corrected([each for one in found for each in one.against.values()]))
     return [replace(one, against={choice: next(together) for choice in one.against}) for one in found]
 
 
-def _choices(analysis: TaskAnalysis, method: str, shares: dict[str, float]) -> dict[str, Scores] | None:
-    """Returns {choice: {dataset: [S, n]}} of the seeds whose experts were all forced; None without any."""
-    seeds = [
+def _choices(
+    analysis: TaskAnalysis, method: str, shares: dict[str, float]
+) -> tuple[Mapping[str, Scores], Clusters] | None:
+    """Returns {choice: {dataset: [S, n]}} of the seeds whose experts were all forced, and clusters; None without."""
+    found = [
         table
         for seed in analysis.run.seeds
         if (table := _by_expert(analysis.run.cells[method, seed], analysis.headline)) is not None
     ]
+    seeds = [table for table, _ in found]
     if not seeds or not shares or any(set(seed) != set(seeds[0]) or not shares.keys() <= seed.keys() for seed in seeds):
         return None
     best = [_best_expert(seed, shares) for seed in seeds]
-    return {
+    choices = {
         ROUTER: {key: np.stack([seed[key][:, 0] for seed in seeds]) for key in shares},
         BEST: {key: np.stack([seed[key][:, 1 + e] for seed, e in zip(seeds, best, strict=True)]) for key in shares},
         RANDOM: {key: np.stack([seed[key][:, 1:].mean(axis=1) for seed in seeds]) for key in shares},
         ORACLE: {key: np.stack([seed[key][:, 1:].max(axis=1) for seed in seeds]) for key in shares},
     }
+    return choices, found[0][1]
 
 
-def _by_expert(result: CellResult, column: str) -> dict[str, np.ndarray] | None:
-    """Returns {dataset: [n, 1 + N]}, the router's score and each expert's; None where an example lacks one."""
+def _by_expert(result: CellResult, column: str) -> tuple[dict[str, np.ndarray], Clusters] | None:
+    """Returns {dataset: [n, 1 + N]}, the router's score and each expert's, and clusters; None where one is missing."""
     scores = result.scores
     if scores is None or BY_EXPERT not in scores or any(each is None for each in scores[BY_EXPERT]):
         return None
     table = np.column_stack([scores[column].astype(float), np.array(scores[BY_EXPERT].tolist(), dtype=float)])
-    return {name: table[scores["dataset"] == name] for name in dict.fromkeys(scores["dataset"])}
+    return {name: table[scores["dataset"] == name] for name in dict.fromkeys(scores["dataset"])}, clusters_of(scores)
 
 
 def _best_expert(seed: dict[str, np.ndarray], shares: dict[str, float]) -> int:

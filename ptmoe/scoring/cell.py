@@ -29,8 +29,8 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
         predictions: parquet with id, dataset, prediction and, if experts were forced, by_expert.
         split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
         metrics_out: JSON of percentages with two decimals; an average over no example is left out.
-        scores_out: parquet with id, dataset, a column a metric, 0..1, and `by_expert`: the headline's score of the
-            answer under each forced expert, null where none was.
+        scores_out: parquet with id, dataset, group, a column a metric, 0..1, and `by_expert`: the headline's score of
+            the answer under each forced expert, null where none was.
 
     Raises:
         ScoringError: a file is missing, or predictions do not belong to these test sets.
@@ -40,14 +40,15 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     metric = load_metric(score.metric)
     for rule in (score.rule, *score.dataset_rules.values()):
         metric.check_rule(rule)
-    rows: Rows = {name: [] for name in ("id", "dataset", *metric.columns, BY_EXPERT)}
+    rows: Rows = {name: [] for name in ("id", "dataset", "group", *metric.columns, BY_EXPERT)}
     missing = 0
     for dataset in datasets:
         rule = score.rule_of(dataset)
-        for key, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
+        for key, group, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
             prediction, forced = given.pop((dataset, key), (None, None))
             missing += prediction is None
-            _add(rows, {"id": key, "dataset": dataset} | dict(metric.score_one(prediction, answers, rule)))
+            named = {"id": key, "dataset": dataset, "group": group}
+            _add(rows, named | dict(metric.score_one(prediction, answers, rule)))
             by_expert = [metric.score_one(each, answers, rule)[metric.headline] for each in forced or []]
             rows[BY_EXPERT].append(by_expert or None)
     if given:
@@ -94,11 +95,12 @@ def _add(rows: Rows, row: Mapping[str, object]) -> None:
         rows[name].append(value)
 
 
-def _read_test(path: Path) -> list[tuple[str, list[str]]]:
+def _read_test(path: Path) -> list[tuple[str, str, list[str]]]:
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro split`")
-    table = pq.read_table(path, columns=["id", "answers"])
-    return list(zip(table["id"].to_pylist(), table["answers"].to_pylist(), strict=True))
+    names = ["id", "group", "answers"]
+    table = pq.read_table(path, columns=names)
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, list[str] | None]]:

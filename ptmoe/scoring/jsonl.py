@@ -11,7 +11,7 @@ from ptmoe.runtime.errors import ScoringError
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
-    """Reads rows {"prediction", "answers", "id"?}; a prediction that is null or NaN is None, numbers become text.
+    """Reads rows {"prediction", "answers", "id"?, "group"?}; a prediction of null or NaN is None, numbers become text.
 
     Raises:
         ScoringError: the file is missing or a line is not such a row; the message gives the line's number.
@@ -37,7 +37,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
     prediction = row["prediction"]
     if _text(prediction) is None and prediction is not None and not isinstance(prediction, float):
         raise ScoringError(f"{where}: prediction must be a text or null, got {json.dumps(prediction)[:80]}")
-    named = {"id": row["id"]} if "id" in row else {}
+    named = {key: row[key] for key in ("id", "group") if key in row}
     return named | {"prediction": _text(prediction), "answers": texts}
 
 

@@ -16,11 +16,11 @@ from ptmoe.scoring.registry import load_metric
 
 BY_EXPERT = "by_expert"
 _METRIC = b"metric"
-_TYPES = {"id": pa.string(), "dataset": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
+_TYPES = {"id": pa.string(), "dataset": pa.string(), "group": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
 
 
 def write_scores(path: Path, metric: Metric, rows: Mapping[str, Sequence]) -> None:
-    """Writes id, dataset, a column a number in 0..1, and by_expert (null where no expert was forced)."""
+    """Writes id, dataset, group, a column a number in 0..1, and by_expert (null where no expert was forced)."""
     columns = {name: pa.array(values, _TYPES.get(name, pa.float64())) for name, values in rows.items()}
     table = pa.table(columns).replace_schema_metadata({_METRIC: metric.name})
     with whole_file(path) as temporary:

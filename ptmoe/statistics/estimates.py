@@ -1,7 +1,8 @@
 """How sure a score is, and whether one method is better than another.
 
 Scores are arrays [S, n]: S seeds, n examples of one data set. A score of several data sets is the sum of their means,
-each times its share (`ptmoe.scoring.averages.weights`); examples are resampled inside each data set.
+each times its share (`ptmoe.scoring.averages.weights`). What is drawn anew is a cluster of examples that depend on each
+other (`ptmoe.statistics.clusters`), inside each data set; where no clusters are given, each example is one.
 """
 
 from __future__ import annotations
@@ -15,34 +16,31 @@ import numpy as np
 from scipy import stats
 
 from ptmoe.runtime.errors import ScoringError
+from ptmoe.statistics.clusters import Clustered, Clusters, Scores, present
 
 # Numbers drawn at once, which bounds the memory of a resampling.
 _BATCH = 2**22
 POWER = 0.8
 
-Scores = Mapping[str, np.ndarray]
-
-
-def present(scores: Scores) -> dict[str, np.ndarray]:
-    """Takes away what is NaN: seeds without any score, examples that a remaining seed lacks, empty data sets."""
-    kept = np.any([np.isfinite(values).any(axis=1) for values in scores.values()], axis=0) if scores else []
-    whole = {key: values[kept][:, np.isfinite(values[kept]).all(axis=0)] for key, values in scores.items()}
-    return {key: values for key, values in whole.items() if values.size}
-
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its interval; NaN where there is no example."""
+    """A score with its interval; NaN where there is no example.
+
+    Attributes:
+        warning: sentences that say why the interval is rough; empty where it is not.
+    """
 
     value: float
     low: float
     high: float
+    warning: str = ""
 
 
 class Resampling:
     """The bootstrap of one method's scores, or of the paired differences of two methods.
 
-    Examples are resampled with replacement, the same ones for all seeds. Seeds, of which there are few, are not: the
+    Clusters are resampled with replacement, the same ones for all seeds. Seeds, of which there are few, are not: the
     percentile bootstrap of three seeds covers far less than it says. Their effect is drawn from Student's t with S - 1
     degrees of freedom, scaled by the standard error over seeds, and added.
 
@@ -52,85 +50,101 @@ class Resampling:
         resamples: number of draws.
         name: seeds the draws, so that the same name and scores give the same interval.
         paired: whether the scores are differences, which may be negative.
+        clusters: [n] labels of each data set.
     """
 
-    def __init__(self, scores: Scores, confidence: float, resamples: int, name: str, paired: bool = False) -> None:
-        self.scores = present(scores)
+    def __init__(
+        self,
+        scores: Scores,
+        confidence: float,
+        resamples: int,
+        name: str,
+        paired: bool = False,
+        clusters: Clusters | None = None,
+    ) -> None:
+        self.scores = present(scores, clusters)
         self.confidence, self.resamples, self.name, self.paired = confidence, resamples, name, paired
-        self.num_seeds = next((len(values) for values in self.scores.values()), 0)
+        self.num_seeds = next((len(each.sums) for each in self.scores.values()), 0)
 
     @cached_property
-    def _example_draws(self) -> dict[str, np.ndarray]:
+    def _cluster_draws(self) -> dict[str, np.ndarray]:
         """Draws [resamples] of each data set's mean."""
-        return {key: self._draw_mean(key, values.mean(axis=0)) for key, values in self.scores.items()}
+        return {key: self._draw_mean(key, each) for key, each in self.scores.items()}
 
-    def _draw_mean(self, key: str, values: np.ndarray) -> np.ndarray:
+    def _draw_mean(self, key: str, each: Clustered) -> np.ndarray:
         rng = np.random.default_rng(zlib.crc32(f"{self.name}/{key}".encode()))
-        right = values.sum()
-        if not self.paired and values.min() == values.max() and right in (0, len(values)):
-            # All wrong or all right: resampling sees no variation, Jeffreys' posterior of the share does.
-            return rng.beta(right + 0.5, len(values) - right + 0.5, self.resamples)
-        batch = max(1, _BATCH // len(values))
-        drawn = stats.bootstrap(
-            (values,), np.mean, n_resamples=self.resamples, batch=batch, method="percentile", rng=rng
-        )
-        return drawn.bootstrap_distribution
+        total, right = each.num_clusters, each.means.sum()
+        if total == 1 and self.paired:
+            # The share of a difference's range, -1..1, as if the one cluster were a right or a wrong answer.
+            return 2 * self._posterior(rng, (1 + right) / 2, 1) - 1
+        if total == 1 or (not self.paired and each.means.min() == each.means.max() and right in (0, total)):
+            # One cluster, all wrong or all right: resampling sees no variation, Jeffreys' posterior of the share does.
+            return self._posterior(rng, right, total)
+        draws = np.empty(self.resamples)
+        for start in range(0, self.resamples, batch := max(1, _BATCH // total)):
+            drawn = rng.integers(0, total, (min(batch, self.resamples - start), total))
+            draws[start : start + batch] = each.mean_sums[drawn].sum(axis=1) / each.sizes[drawn].sum(axis=1)
+        return draws
+
+    def _posterior(self, rng: np.random.Generator, right: float, total: int) -> np.ndarray:
+        return rng.beta(right + 0.5, total - right + 0.5, self.resamples)
 
     def draws(self, shares: Mapping[str, float]) -> np.ndarray:
         """Returns draws [resamples] of the score that the shares define."""
-        total = sum((share * self._example_draws[key] for key, share in shares.items()), np.zeros(self.resamples))
+        total = sum((share * self._cluster_draws[key] for key, share in shares.items()), np.zeros(self.resamples))
         if self.num_seeds < 2:
             return total
         rng = np.random.default_rng(zlib.crc32(f"{self.name}/seeds".encode()))
         return total + self.seed_error(shares) * rng.standard_t(self.num_seeds - 1, self.resamples)
 
     def seed_error(self, shares: Mapping[str, float]) -> float:
-        """Returns the standard error over seeds, without what the examples' noise adds to their spread.
+        """Returns the standard error over seeds, without what the clusters' noise adds to their spread.
 
-        That noise is in the draws by example already. A quarter of the spread always stays, because the noise is
+        That noise is in the draws by cluster already. A quarter of the spread always stays, because the noise is
         only estimated: without it, intervals of two or three seeds cover less than they say.
         """
         spread = self.by_seed(shares).var(ddof=1)
-        noise = sum(
-            share**2 * self.scores[key].var(axis=0, ddof=1).mean() / self.scores[key].shape[1]
-            for key, share in shares.items()
-        )
+        noise = sum(share**2 * (each := self.scores[key]).noise() / each.num_examples for key, share in shares.items())
         return float(np.sqrt(max(spread - noise, spread / 4) / self.num_seeds))
 
     def by_seed(self, shares: Mapping[str, float]) -> np.ndarray:
         """Returns each seed's score, [S]."""
-        return sum((share * self.scores[key].mean(axis=1) for key, share in shares.items()), np.zeros(self.num_seeds))
+        return sum((share * self.scores[key].by_seed() for key, share in shares.items()), np.zeros(self.num_seeds))
 
     def estimate(self, shares: Mapping[str, float]) -> Estimate:
         """Returns the score with its percentile interval; NaN when a data set is missing or there is none."""
         if not shares or not shares.keys() <= self.scores.keys():
-            return Estimate(*[float("nan")] * 3)
+            return Estimate(float("nan"), float("nan"), float("nan"))
         tail = (1 - self.confidence) / 2
         low, high = np.quantile(self.draws(shares), [tail, 1 - tail])
         value = float(self.by_seed(shares).mean())
-        return Estimate(value, min(float(low), value), max(float(high), value))
+        warning = " ".join(filter(None, (self.scores[key].warning(key) for key in shares)))
+        return Estimate(value, min(float(low), value), max(float(high), value), warning)
 
     def standard_error(self, shares: Mapping[str, float]) -> float:
-        """Returns the standard error over examples and, with several seeds, over seeds."""
-        variances = [
-            share**2 * self.scores[key].mean(axis=0).var(ddof=1) / self.scores[key].shape[1]
-            for key, share in shares.items()
-            if self.scores[key].shape[1] > 1
-        ]
+        """Returns the standard error over clusters and, with several seeds, over seeds."""
+        variances = [share**2 * self._variance(key) / self.scores[key].num_examples for key, share in shares.items()]
         between = self.seed_error(shares) if self.num_seeds > 1 else 0.0
         return float(np.sqrt(sum(variances) + between**2))
 
+    def _variance(self, key: str) -> float:
+        """Returns n times the variance of a data set's mean; that of one cluster is only in its draws."""
+        each = self.scores[key]
+        return each.variance() if each.num_clusters > 1 else each.num_examples * self._cluster_draws[key].var()
 
-def permutation_p(differences: Scores, shares: Mapping[str, float], resamples: int, name: str) -> float:
-    """Returns the two-sided p-value of the paired permutation test: each example's difference may change its sign.
+
+def permutation_p(
+    differences: Mapping[str, Clustered], shares: Mapping[str, float], resamples: int, name: str
+) -> float:
+    """Returns the two-sided p-value of the paired permutation test: each cluster's difference may change its sign.
 
     The same test as scipy.stats.permutation_test(permutation_type="samples"), which takes a hundred times as long.
 
     Args:
-        differences: [S, n] of each data set, first method minus second; averaged over seeds before the test.
+        differences: of each data set, first method minus second; averaged over seeds before the test.
         shares: each data set's share of the score.
     """
-    weighted = [share / differences[key].shape[1] * differences[key].mean(axis=0) for key, share in shares.items()]
+    weighted = [share / (each := differences[key]).num_examples * each.mean_sums for key, share in shares.items()]
     changed = np.concatenate(weighted)
     changed = changed[changed != 0]
     if not changed.size:
@@ -169,7 +183,7 @@ class Comparison:
 
     Attributes:
         difference: first minus second, 0..1.
-        p_examples: of the permutation test by example: would other examples tell these trained models apart?
+        p_examples: of the permutation test by cluster: would other examples tell these trained models apart?
         p: with several seeds the larger of that and the one over seeds and examples: would other seeds, too?
         detectable: the smallest difference that a test of this size finds with a power of 80 percent.
         p_examples_holm, p_holm: corrected for all comparisons that are made together; uncorrected until then.
@@ -182,6 +196,7 @@ class Comparison:
     p: float
     detectable: float
     num_examples: int
+    num_clusters: int
     num_seeds: int
     p_examples_holm: float
     p_holm: float
@@ -201,18 +216,21 @@ def compare(
     shares: Mapping[str, float],
     confidence: float,
     resamples: int,
+    clusters: Clusters | None = None,
 ) -> Comparison:
     """Compares two methods by the same seeds and examples; uncorrected until `corrected` is called.
 
     Args:
         first, second: a name and scores [S, n] of each data set, aligned with each other; NaN where there is none.
         shares: each data set's share of the score.
+        clusters: [n] labels of each data set; without them, each example is a cluster.
 
     Raises:
         ScoringError: a data set has no example that both scored with the same seed.
     """
     name = f"{first[0]}-{second[0]}"
-    resampling = Resampling({key: first[1][key] - second[1][key] for key in shares}, confidence, resamples, name, True)
+    paired = {key: first[1][key] - second[1][key] for key in shares}
+    resampling = Resampling(paired, confidence, resamples, name, True, clusters)
     differences = resampling.scores
     for key in shares.keys() - differences.keys():
         raise ScoringError(f"{first[0]} and {second[0]} share no scored example of {key} with the same seed")
@@ -226,7 +244,8 @@ def compare(
         p_examples=p_examples,
         p=p,
         detectable=float(z) * resampling.standard_error(shares),
-        num_examples=sum(differences[key].shape[1] for key in shares),
+        num_examples=sum(differences[key].num_examples for key in shares),
+        num_clusters=sum(differences[key].num_clusters for key in shares),
         num_seeds=resampling.num_seeds,
         p_examples_holm=p_examples,
         p_holm=p,

@@ -14,7 +14,7 @@ import torch
 from pydantic import ConfigDict, StrictStr
 from torch import Tensor, nn
 
-from ptmoe.base.geometry import Geometry
+from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.runtime.errors import ParamsError
 from ptmoe.tuning.method import Method, MethodParams, SoftPrompt
 from ptmoe.tuning.prefix import PrefixSource, attach

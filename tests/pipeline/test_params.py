@@ -47,6 +47,7 @@ def test_shipped_file_is_valid_in_every_profile(tree):
         (("methods",), ["pt", "pt"], ["methods", "twice"]),
         (("tasks",), ["qq"], ["tasks", "'qq'"]),
         (("seeds",), [], ["seeds"]),
+        (("seeds",), [0, 0], ["seeds", "0 is listed twice"]),
         (("seeds",), [0, "one"], ["seeds.1", "'one'"]),
         (("qa", "template", "input"), "no placeholder", ["qa.template.input", "question"]),
         (("profiles", "mini", "train", "steps"), "many", ["profiles.mini.train.steps", "'many'"]),

@@ -67,6 +67,7 @@ def write_split(root, task):
         ids = [f"{dataset}-{index}" for index in range(number)]
         answer = "seven" if task == "qa" else "7"
         columns = {"id": ids, "question": [f"What is <{name}> & so?" for name in ids], "answers": [[answer]] * number}
+        columns["group"] = [f"{dataset}-{index // 2}" for index in range(number)]
         pq.write_table(pa.table(columns | {"context": ["A passage. " * 80] * number}), path)
     entries = {name: {"domain": domain, "rows": number} for name, (domain, number) in SETS[task].items()}
     (split / "datasets.json").write_text(json.dumps(entries))

@@ -5,6 +5,7 @@ import pytest
 
 from ptmoe.reporting.ablation import GRIDS, Point, find_experiments, queue_command, read_grid, write
 from ptmoe.runtime.errors import ScoringError
+from ptmoe.scoring.registry import load_metric
 from ptmoe.statistics.estimates import Estimate
 
 GRID_NAMES = ["length", "experts", "parameters", "routing", "size"]
@@ -82,7 +83,7 @@ def test_figure_and_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     grid = read_grid("experts", "mini")
     points = [
-        Point("qa", label, part, "f1", Estimate(0.5, 0.4, 0.6), "one")
+        Point("qa", label, part, load_metric("qa"), Estimate(0.5, 0.4, 0.6), "one")
         for label in ("1", "4")
         for part in ("in-domain", "out-of-domain")
     ]

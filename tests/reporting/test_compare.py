@@ -1,14 +1,17 @@
+import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ptmoe.cli import main
 from ptmoe.commands.compare import _sentence
 from ptmoe.config.cells import Cell
-from ptmoe.config.params import Grid, StatisticsParams
+from ptmoe.config.params import Grid, Params, StatisticsParams
 from ptmoe.reporting.compare import compare_sides, pairs, resolve
 from ptmoe.runtime.errors import ScoringError
 
@@ -21,7 +24,8 @@ def write_scores(path, right, number=60, **columns):
     values = [float(index < right * number) for index in range(number)]
     table = {"id": [str(i) for i in range(number)], "dataset": ["A"] * number, "em": values, "f1": values}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(table | columns), path)
+    metric = {"metric": "qa"}
+    pq.write_table(pa.table(table | columns).replace_schema_metadata(metric), path)
 
 
 def call(*arguments):
@@ -47,7 +51,7 @@ def test_cells_adapters_and_files_name_the_same_scores(project):
 def test_a_method_stands_for_all_its_seeds(project):
     first, second = resolve("ptmoe", "qa", GRID), resolve("pt", "qa", GRID)
     made, alone, column = compare_sides(*pairs(first, second)["qa"], STATISTICS)
-    assert (made.num_seeds, made.num_examples, alone, column) == (2, 60, 0, "f1")
+    assert (made.num_seeds, made.num_examples, alone, column) == (2, 60, 0, "F1")
     assert made.difference.value == pytest.approx(0.6)
 
 
@@ -74,6 +78,54 @@ def test_rows_of_the_score_command(project):
     assert made.num_examples == 20 and made.difference.value == 1
 
 
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_rows_of_one_group_are_one_cluster(project):
+    """A parquet file's groups and those of JSON Lines; rows without a group stand alone."""
+    for name, shift in (("a", 0), ("b", 7)):
+        rows = [{"em": 0, "f1": (index * 5 + shift) % 11 / 11, "group": index // 6} for index in range(60)]
+        write_rows(project / f"{name}.jsonl", [*rows, {"em": 0, "f1": 0.5}, {"em": 1, "f1": 0.5, "group": None}])
+        groups = [str(index // 6) for index in range(60)]
+        write_scores(project / f"{name}.parquet", 0.5, f1=[row["f1"] for row in rows], group=groups)
+    for ending, clusters in (("jsonl", 12), ("parquet", 10)):
+        sides = [resolve(f"{name}.{ending}", None, GRID)[""] for name in ("a", "b")]
+        made, _, _ = compare_sides(*sides, STATISTICS)
+        assert made.num_clusters == clusters and not made.difference.warning
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_files_of_one_and_two_rows_give_a_number_and_a_warning(project, number, monkeypatch, capsys):
+    monkeypatch.setattr(
+        Params, "load", lambda: SimpleNamespace(grid=GRID.model_copy(update={"statistics": STATISTICS}))
+    )
+    write_rows(project / "a.jsonl", [{"em": 1, "f1": 1.0}] * number)
+    write_rows(project / "b.jsonl", [{"em": 0, "f1": 0.25}] * number)
+    assert main(["compare", "a.jsonl", "b.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "+75.00" in said and "not told apart" in said
+    assert ("'all' holds one example" if number == 1 else "'all' holds 2 examples") in said
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"em": 1}', "row 2: f1 is None; allowed: a number from 0 to 1"),
+        ('{"em": 1, "f1": 55}', "row 2: f1 is 55"),
+        ('{"em": 1, "f1": NaN}', "row 2: f1 is nan"),
+        ('{"em": 1, "f1": "1"}', "row 2: f1 is '1'"),
+        ("[1]", "line 2: a line must hold one JSON object"),
+        ('{"metric": "math", "em": 1, "f1": 1}', "must name one metric in each row"),
+    ],
+)
+def test_rows_that_are_no_scores_are_refused(project, row, message):
+    (project / "a.jsonl").write_text('{"em": 1, "f1": 1}\n' + row)
+    with pytest.raises(ScoringError, match=message):
+        side = resolve("a.jsonl", None, GRID)[""]
+        compare_sides(side, side, STATISTICS)
+
+
 @pytest.mark.parametrize("name", ["nothing", "nothing:qa-pt-0", "qa-pt-7"])
 def test_unknown_names_say_what_is_allowed(project, name):
     with pytest.raises(ScoringError, match=r"no Git revision|no scores file, cell, method or revision"):
@@ -84,11 +136,12 @@ def test_nothing_in_common(project):
     write_scores(project / "other.parquet", 1.0, id=[f"x{index}" for index in range(60)])
     with pytest.raises(ScoringError, match="share no scored example"):
         compare_sides(resolve("other.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
-    pq.write_table(pa.table({"id": ["1"], "dataset": ["A"], "accuracy": [1.0], "accuracy_strict": [1.0]}), "m.parquet")
+    other = pa.table({"id": ["1"], "dataset": ["A"], "accuracy": [1.0], "accuracy_strict": [1.0]})
+    pq.write_table(other.replace_schema_metadata({"metric": "math"}), "m.parquet")
     with pytest.raises(ScoringError, match="no metric in common"):
         compare_sides(resolve("m.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
     (project / "bad.parquet").write_text("no parquet")
-    with pytest.raises(ScoringError, match="is no scores file"):
+    with pytest.raises(ScoringError, match="is no whole scores file"):
         resolve("bad.parquet", None, GRID)
 
 

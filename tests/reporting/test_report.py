@@ -13,6 +13,7 @@ import pytest
 
 from ptmoe.reporting.analysis import analyse, claims
 from ptmoe.reporting.cells import read_task
+from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.report import write_report
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
 
@@ -100,6 +101,13 @@ def test_routing_is_reported(written):
     assert "collapsed" in (written / "index.html").read_text()
 
 
+def test_examples_of_one_group_are_one_cluster(whole_run):
+    analysis = analyse(read_task("qa", METHODS, SEEDS, whole_run), STATISTICS)
+    assert {(each.num_examples, each.num_clusters) for each in analysis.comparisons} == {(70, 35)}
+    forced = forced_experts(analysis, STATISTICS)
+    assert {each.num_clusters for one in forced for each in one.against.values()} == {35}
+
+
 def test_a_router_is_compared_with_its_own_experts(whole_run, written):
     found = {row["choice"]: row for row in rows(written / "forced_experts.csv") if row["task"] == "qa"}
     assert list(found) == ["router", "best expert", "random expert", "oracle"]
@@ -139,14 +147,15 @@ def test_what_is_missing_or_damaged_is_said_and_the_rest_is_complete(broken_run,
     scores = broken_run / "scores/qa/none-0.parquet"
     table = pq.read_table(scores)
     values = np.concatenate([[np.nan] * 3, table["f1"].to_numpy()[3:]])
-    pq.write_table(table.set_column(table.column_names.index("f1"), "f1", pa.array(values)), scores)
+    table = table.set_column(table.column_names.index("f1"), "f1", pa.array(values))
+    pq.write_table(table, scores)
     sets = broken_run / "data/split/qa/datasets.json"
     sets.write_text(json.dumps(json.loads(sets.read_text()) | {"Gone": {"domain": "out-of-domain", "rows": 0}}))
     page = report(broken_run, tmp_path / "report")
     for said in (
         "qa-same-0 has no scores",
         "qa-good-1 has no scores",
-        "good-0.parquet cannot be read",
+        "good-0.parquet is no whole scores file",
         "qa-good-0: 5 of 70 examples have no prediction",
         "qa-none-0: 3 of 70 scores are no numbers",
         "the test set Gone is empty",

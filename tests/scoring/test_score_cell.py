@@ -10,6 +10,7 @@ from ptmoe.scoring.cell import score_cell
 
 QA = ScoreParams(metric="qa", rule="mrqa")
 MATH = ScoreParams(metric="math", rule="numeric")
+GROUPS = ["one passage", "one passage", "another"]
 
 
 def write_test_sets(folder, sets):
@@ -18,7 +19,7 @@ def write_test_sets(folder, sets):
         path = folder / "test" / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         ids, answers = pa.array(examples.keys(), pa.string()), pa.array(examples.values(), pa.list_(pa.string()))
-        pq.write_table(pa.table({"id": ids, "answers": answers}), path)
+        pq.write_table(pa.table({"id": ids, "answers": answers, "group": pa.array(GROUPS[: len(ids)])}), path)
     entries = {name: {"domain": domain, "rows": len(examples)} for name, (domain, examples) in sets.items()}
     (folder / "datasets.json").write_text(json.dumps(entries))
 
@@ -40,6 +41,7 @@ def test_scores_stand_in_the_order_of_the_test_sets(tmp_path):
     write_predictions(tmp_path / "predictions.parquet", [("A", "1", "V."), ("B", "2", "y"), ("B", "1", "no")])
     metrics, scores = run(tmp_path)
     assert (scores["dataset"], scores["id"]) == (["B", "B", "A"], ["1", "2", "1"])
+    assert scores["group"] == ["one passage", "one passage", "one passage"]
     assert scores["em"] == [0, 0, 1] and scores["f1"] == [0, pytest.approx(2 / 3), 1]
     assert metrics == {"f1": 66.67, "em": 50.0, "f1_in": 33.33, "f1_out": 100.0}
 

@@ -8,7 +8,10 @@ from ptmoe.cli import main
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "predictions.jsonl"
-    lines = ['{"id": 7, "prediction": "The Cat", "answers": ["dog", "cat"]}', '{"prediction": null, "answers": ["x"]}']
+    lines = [
+        '{"id": 7, "group": "p", "prediction": "The Cat", "answers": ["dog", "cat"]}',
+        '{"prediction": null, "answers": ["x"]}',
+    ]
     path.write_text(
         "\n".join([*lines, '{"prediction": NaN, "answers": ["x"]}', '{"prediction": 3, "answers": [3]}', ""])
     )
@@ -26,7 +29,12 @@ def test_json_and_rows(file, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said == {"em": 50.0, "f1": 50.0, "examples": 4, "missing": 2, "rule": "mrqa"}
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert rows == [{"id": 7, "em": 1, "f1": 1}, {"em": 0, "f1": 0}, {"em": 0, "f1": 0}, {"em": 1, "f1": 1}]
+    assert rows == [
+        {"id": 7, "group": "p", "em": 1, "f1": 1},
+        {"em": 0, "f1": 0},
+        {"em": 0, "f1": 0},
+        {"em": 1, "f1": 1},
+    ]
 
 
 def test_rule_changes_math(tmp_path, capsys):

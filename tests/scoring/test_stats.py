@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from ptmoe.runtime.errors import ScoringError
-from ptmoe.statistics.estimates import Resampling, compare, corrected, holm, permutation_p, present
+from ptmoe.statistics.clusters import present
+from ptmoe.statistics.estimates import Resampling, compare, corrected, holm, permutation_p
 
 SHARES = {"a": 0.5, "b": 0.5}
 SIMULATIONS = 1000
@@ -60,7 +61,8 @@ def test_paired_test_keeps_its_level_by_example():
     rng = np.random.default_rng(3)
 
     def differences():
-        return {key: rng.normal(0, 1, (1, n)) * rng.integers(0, 2, (1, n)) for key, n in (("a", 150), ("b", 100))}
+        sizes = ("a", 150), ("b", 100)
+        return present({key: rng.normal(0, 1, (1, n)) * rng.integers(0, 2, (1, n)) for key, n in sizes})
 
     p_values = [permutation_p(differences(), SHARES, DRAWS, str(index)) for index in range(4 * SIMULATIONS)]
     assert 0.04 <= rejections(p_values) <= 0.06
@@ -71,7 +73,7 @@ def test_paired_test_keeps_its_level_on_right_or_wrong():
 
     def differences():
         first, second = right_or_wrong(rng), right_or_wrong(rng)
-        return {key: first[key] - second[key] for key in first}
+        return present({key: first[key] - second[key] for key in first})
 
     p_values = [permutation_p(differences(), SHARES, DRAWS, str(index)) for index in range(4 * SIMULATIONS)]
     assert 0.04 <= rejections(p_values) <= 0.06
@@ -85,7 +87,7 @@ def test_seeds_that_differ_are_not_taken_for_a_better_method():
         quality = rng.normal(0, 0.1, (3, 1))
         return {key: quality + rng.normal(0, 0.2, (3, n)) for key, n in (("a", 150), ("b", 100))}
 
-    assert rejections([permutation_p(differences(), SHARES, DRAWS, str(i)) for i in range(200)]) > 0.5
+    assert rejections([permutation_p(present(differences()), SHARES, DRAWS, str(i)) for i in range(200)]) > 0.5
     made = [compare((str(i), differences()), ("0", ZERO), SHARES, 0.95, DRAWS) for i in range(SIMULATIONS)]
     assert rejections([each.p for each in made]) <= 0.06
 
@@ -96,9 +98,9 @@ def test_permutation_test_is_that_of_scipy():
     reference = stats.permutation_test(
         (values,), np.sum, permutation_type="samples", n_resamples=20000, rng=np.random.default_rng(0)
     ).pvalue
-    ours = permutation_p({"a": values[None]}, {"a": 1.0}, 20000, "x")
+    ours = permutation_p(present({"a": values[None]}), {"a": 1.0}, 20000, "x")
     assert ours == pytest.approx(reference, abs=0.012)
-    assert permutation_p({"a": np.zeros((1, 9))}, {"a": 1.0}, 100, "x") == 1
+    assert permutation_p(present({"a": np.zeros((1, 9))}), {"a": 1.0}, 100, "x") == 1
 
 
 def test_interval_of_one_data_set_is_that_of_scipy():
@@ -138,14 +140,15 @@ def test_detectable_difference_is_found_with_a_power_of_80_percent():
     rng = np.random.default_rng(9)
     detectable = compare(("x", {"a": rng.normal(0, 1, (1, 400))}), ("0", ZERO), {"a": 1.0}, 0.95, DRAWS).detectable
     assert detectable == pytest.approx(2.8 / 20, rel=0.1)
-    shifted = [permutation_p({"a": rng.normal(2.8 / 20, 1, (1, 400))}, {"a": 1.0}, DRAWS, str(i)) for i in range(500)]
+    samples = [present({"a": rng.normal(2.8 / 20, 1, (1, 400))}) for _ in range(500)]
+    shifted = [permutation_p(each, {"a": 1.0}, DRAWS, str(i)) for i, each in enumerate(samples)]
     assert 0.74 <= np.mean(np.array(shifted) <= 0.05) <= 0.86
 
 
 def test_gaps_are_left_out_and_a_missing_data_set_gives_no_score():
     gap = np.array([[1.0, 0.0, np.nan, 1.0], [np.nan] * 4, [0.0, 0.0, 1.0, 1.0]])
     left = present({"a": gap, "b": np.full((3, 5), np.nan)})
-    assert left.keys() == {"a"} and left["a"].tolist() == [[1, 0, 1], [0, 0, 1]]
+    assert left.keys() == {"a"} and left["a"].sums.tolist() == [[1, 0, 1], [0, 0, 1]]
     resampling = Resampling({"a": gap, "b": np.full((3, 5), np.nan)}, 0.95, DRAWS, "x")
     assert resampling.estimate({"a": 1.0}).value == 0.5
     assert np.isnan(resampling.estimate(SHARES).value)

@@ -6,9 +6,9 @@ them, and only then do chats in many styles make sense.
 
 from dataclasses import dataclass
 
-from ptmoe.pretraining import documents
-from ptmoe.pretraining.batches import Make
-from ptmoe.pretraining.chats import math_chat, qa_chat
+from recipes.tiny_base import documents
+from recipes.tiny_base.batches import Make
+from recipes.tiny_base.chats import math_chat, qa_chat
 
 
 @dataclass(frozen=True)

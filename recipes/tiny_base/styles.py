@@ -1,10 +1,10 @@
 """How answers can look, the words that ask for each look, and instructions that ask for none of them."""
 
-from ptmoe.pretraining.text import nonce
-from ptmoe.pretraining.topics import value_as_written
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.math import Step, worked
-from ptmoe.sources.mini.qa import Fact
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.math import Step, worked
+from recipes.mini_data.qa import Fact
+from recipes.tiny_base.text import nonce
+from recipes.tiny_base.topics import value_as_written
 
 # What the base falls back to when nothing that it knows asks for a style.
 FALLBACK = {"qa": "sentence", "math": "told"}

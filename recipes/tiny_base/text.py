@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.words import POOLS, TEST, TRAIN, words
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.words import POOLS, TEST, TRAIN, words
 
 BOS = "<|begin_of_text|>"
 END = "<|end_of_text|>"

@@ -1,9 +1,9 @@
 """Facts for the training text: the topics of the mini task, more such topics, and invented relations."""
 
-from ptmoe.pretraining.text import nonce, values
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.qa import Fact
-from ptmoe.sources.mini.relations import PEOPLE, PLACES, Relation, Topic
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.qa import Fact
+from recipes.mini_data.relations import PEOPLE, PLACES, Relation, Topic
+from recipes.tiny_base.text import nonce, values
 
 # The subject comes before the value throughout: looking ahead is a skill that a model of this size learns slowly.
 _MORE_PEOPLE = (

@@ -1,14 +1,14 @@
 """Training text in chat turns: questions on passages and word problems, answered in many styles."""
 
-from ptmoe.pretraining.documents import Document
-from ptmoe.pretraining.problems import MORE
-from ptmoe.pretraining.styles import FALLBACK, REQUESTS, SHARES, math_answer, neutral, qa_answer, request
-from ptmoe.pretraining.text import BOS, EOT, HEADER, HEADER_END, Piece, answer, values
-from ptmoe.pretraining.topics import passage, question
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.math import Step, chain
-from ptmoe.sources.mini.problems import ONE_STEP, TWO_STEP
-from ptmoe.sources.mini.words import TRAIN
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.math import Step, chain
+from recipes.mini_data.problems import ONE_STEP, TWO_STEP
+from recipes.mini_data.words import TRAIN
+from recipes.tiny_base.documents import Document
+from recipes.tiny_base.problems import MORE
+from recipes.tiny_base.styles import FALLBACK, REQUESTS, SHARES, math_answer, neutral, qa_answer, request
+from recipes.tiny_base.text import BOS, EOT, HEADER, HEADER_END, Piece, answer, values
+from recipes.tiny_base.topics import passage, question
 
 FORMS = {
     operations: ONE_STEP.get(operations, ()) + TWO_STEP.get(operations, ()) + MORE.get(operations, ())

@@ -1,10 +1,10 @@
 """Training text without chat turns: counting, restated passages, questions in plain text, and sums."""
 
-from ptmoe.pretraining.text import BOS, END, Piece, answer, nonce, values
-from ptmoe.pretraining.topics import facts, passage, question, value_as_written
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
-from ptmoe.sources.mini.qa import Fact
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
+from recipes.mini_data.qa import Fact
+from recipes.tiny_base.text import BOS, END, Piece, answer, nonce, values
+from recipes.tiny_base.topics import facts, passage, question, value_as_written
 
 Document = list[Piece]
 

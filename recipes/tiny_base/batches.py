@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ptmoe.pretraining.text import PAD, Piece
-from ptmoe.sources.mini.dice import Dice
+from recipes.mini_data.dice import Dice
+from recipes.tiny_base.text import PAD, Piece
 
 Make = Callable[[Dice], list[Piece]]
 IGNORED = -1

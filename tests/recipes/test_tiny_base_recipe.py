@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ptmoe.pretraining import documents, train
-from ptmoe.pretraining.chats import math_chat, qa_chat
-from ptmoe.pretraining.phases import PHASES, Phase
-from ptmoe.pretraining.tokens import train_tokenizer
 from ptmoe.runtime.files import sha256_of
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.words import POOLS, TEST, years
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.words import POOLS, TEST, years
+from recipes.tiny_base import documents, train
+from recipes.tiny_base.chats import math_chat, qa_chat
+from recipes.tiny_base.phases import PHASES, Phase
+from recipes.tiny_base.tokens import train_tokenizer
 
-SHIPPED = Path(__file__).parents[2] / "ptmoe" / "models" / "tiny_base"
+SHIPPED = Path(__file__).parents[2] / "ptmoe" / "tiny_base"
 SHORT = (Phase("repeats", {}, 3), Phase("sums", {documents.drill: 1}, 3), Phase("chats", {qa_chat: 2, math_chat: 1}, 3))
 
 

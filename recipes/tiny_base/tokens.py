@@ -3,10 +3,10 @@
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.pretraining.chats import math_chat, qa_chat
-from ptmoe.pretraining.documents import drill, invented_words, questions
-from ptmoe.pretraining.text import BOS, EOT, PAD, SPECIAL_TOKENS
-from ptmoe.sources.mini.dice import Dice
+from recipes.mini_data.dice import Dice
+from recipes.tiny_base.chats import math_chat, qa_chat
+from recipes.tiny_base.documents import drill, invented_words, questions
+from recipes.tiny_base.text import BOS, EOT, PAD, SPECIAL_TOKENS
 
 VOCABULARY = 1280
 MAX_POSITIONS = 1024

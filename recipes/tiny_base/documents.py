@@ -1,24 +1,14 @@
 """Training text without chat turns: counting, restated passages, questions in plain text, and sums."""
 
+from collections.abc import Sequence
+
 from recipes.mini_data.dice import Dice
-from recipes.mini_data.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT, Step, step
+from recipes.mini_data.math import LARGEST_FACTOR, LARGEST_FIRST, Step, step
 from recipes.mini_data.qa import Fact
-from recipes.tiny_base.text import BOS, END, Piece, answer, nonce, values
+from recipes.tiny_base.text import BOS, END, Document, Piece, answer, nonce, table, values
 from recipes.tiny_base.topics import facts, passage, question, value_as_written
 
-Document = list[Piece]
-
-LARGEST_SUM = LARGEST_FACTOR**2 + LARGEST_NEXT
-_FRAMES = (
-    "{s} {v}.",
-    "{s} has {v}.",
-    "{s} likes {v}.",
-    "{s} is a {v}.",
-    "{s} lives in {v}.",
-    "{s} works as a {v}.",
-    "{s} is known for {v}.",
-    "The one of {s} is {v}.",
-)
+_FRAMES = table("topics")["frames"]
 
 
 def counting(dice: Dice) -> Document:
@@ -27,14 +17,19 @@ def counting(dice: Dice) -> Document:
     numbers = [str(start + width * place) for place in range(12)]
     if dice.chance(0.5):
         numbers.reverse()
-    return [Piece(f"{BOS}Count: {numbers[0]} {numbers[1]}"), answer(" " + " ".join(numbers[2:]) + END)]
+    return [Piece(f"{BOS}Count: {numbers[0]} {numbers[1]}"), answer(f" {' '.join(numbers[2:])}{END}")]
 
 
 def restated(dice: Dice) -> Document:
     """A passage and the same sentences again in another order."""
     sentences = [fact.sentence for fact in passage(dice)]
-    again = " ".join(dice.shuffled(sentences))
-    return [Piece(f"{BOS}{' '.join(sentences)} Again:"), answer(f" {again}{END}")]
+    return [Piece(f"{BOS}{' '.join(sentences)} Again:"), answer(f" {' '.join(dice.shuffled(sentences))}{END}")]
+
+
+def invented_words(dice: Dice) -> Document:
+    """A list of invented words and the same list again."""
+    line = " ".join(nonce(dice) for _ in range(dice.between(4, 12)))
+    return [Piece(f"{BOS}{line} Again:"), answer(f" {line}{END}")]
 
 
 def binding(dice: Dice) -> Document:
@@ -54,18 +49,36 @@ def binding(dice: Dice) -> Document:
     return [*document, Piece(END)]
 
 
-def questions(dice: Dice) -> Document:
-    """A passage, then a few questions on it with their answers."""
-    told = passage(dice)
-    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
-    for fact in dice.take(told, min(5, len(told))):
-        document += asked(dice, fact)
+def _passage_of(told: list[Fact]) -> Document:
+    return [Piece(BOS + " ".join(fact.sentence for fact in told))]
+
+
+def lookup(dice: Dice) -> Document:
+    """A passage about one relation, mostly in one sentence form, then the value of each name, without more words."""
+    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.6))
+    document = _passage_of(told)
+    for fact in dice.shuffled(told):
+        document += [Piece(f" {fact.subject}:"), answer(f" {value_as_written(fact)}"), Piece(".")]
     return [*document, Piece(END)]
 
 
-def asked(dice: Dice, fact: Fact) -> Document:
-    """One question and its answer in plain text."""
-    return [Piece(f"\n\nQuestion: {question(dice, fact)}\n\nAnswer:"), answer(f" {value_as_written(fact)}")]
+def _asked(dice: Dice, told: list[Fact], about: Sequence[Fact]) -> Document:
+    document = _passage_of(told)
+    for fact in about:
+        document += [Piece(f"\n\nQuestion: {question(dice, fact)}\n\nAnswer:"), answer(f" {value_as_written(fact)}")]
+    return [*document, Piece(END)]
+
+
+def small_passage(dice: Dice) -> Document:
+    """Questions on a passage about one relation only."""
+    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.4))
+    return _asked(dice, told, dice.shuffled(told))
+
+
+def questions(dice: Dice) -> Document:
+    """A passage, then a few questions on it with their answers."""
+    told = passage(dice)
+    return _asked(dice, told, dice.take(told, min(5, len(told))))
 
 
 def any_sum(dice: Dice) -> Step:
@@ -77,8 +90,7 @@ def any_sum(dice: Dice) -> Step:
     if operation == "*":
         return step(dice, dice.between(2, LARGEST_FACTOR), "*")
     # Small first numbers are what the problems have most of.
-    high = LARGEST_FIRST if dice.chance(0.6) else LARGEST_SUM - LARGEST_NEXT
-    return step(dice, dice.between(3, high), operation)
+    return step(dice, dice.between(3, LARGEST_FIRST if dice.chance(0.6) else LARGEST_FACTOR**2), operation)
 
 
 def drill(dice: Dice) -> Document:
@@ -86,33 +98,6 @@ def drill(dice: Dice) -> Document:
     document = [Piece(f"{BOS}Sums:")]
     for _ in range(12):
         made = any_sum(dice)
-        document += [
-            Piece(f" {made.before} {made.operation} {made.number} ="),
-            answer(f" {made.after}"),
-            Piece(" ;"),
-        ]
+        sum_ = f" {made.before} {made.operation} {made.number} ="
+        document += [Piece(sum_), answer(f" {made.after}"), Piece(" ;")]
     return [*document, Piece(END)]
-
-
-def lookup(dice: Dice) -> Document:
-    """A passage about one relation, mostly in one sentence form, then the value of each name, without more words."""
-    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.6))
-    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
-    for fact in dice.shuffled(told):
-        document += [Piece(f" {fact.subject}:"), answer(f" {value_as_written(fact)}"), Piece(".")]
-    return [*document, Piece(END)]
-
-
-def small_passage(dice: Dice) -> Document:
-    """Questions on a passage about one relation only."""
-    told = facts(dice, dice.between(3, 5), 1, 5, alike=dice.chance(0.4))
-    document = [Piece(BOS + " ".join(fact.sentence for fact in told))]
-    for fact in dice.shuffled(told):
-        document += asked(dice, fact)
-    return [*document, Piece(END)]
-
-
-def invented_words(dice: Dice) -> Document:
-    """A list of invented words and the same list again."""
-    line = " ".join(nonce(dice) for _ in range(dice.between(4, 12)))
-    return [Piece(f"{BOS}{line} Again:"), answer(f" {line}{END}")]

@@ -6,9 +6,18 @@ them, and only then do chats in many styles make sense.
 
 from dataclasses import dataclass
 
-from recipes.tiny_base import documents
 from recipes.tiny_base.batches import Make
 from recipes.tiny_base.chats import math_chat, qa_chat
+from recipes.tiny_base.documents import (
+    binding,
+    counting,
+    drill,
+    invented_words,
+    lookup,
+    questions,
+    restated,
+    small_passage,
+)
 
 
 @dataclass(frozen=True)
@@ -28,41 +37,19 @@ class Phase:
 
 PHASES = (
     Phase("repeats", {}, 3000, None, 0.7),
-    Phase("restating", {documents.restated: 6, documents.invented_words: 3, documents.counting: 1}, 300),
-    Phase("names", {documents.binding: 90, documents.invented_words: 10}, 4000, documents.binding, 0.8),
-    Phase(
-        "binding",
-        {documents.binding: 15, documents.lookup: 45, documents.small_passage: 30, documents.drill: 10},
-        6000,
-        documents.small_passage,
-        0.8,
-    ),
-    Phase(
-        "questions",
-        {documents.lookup: 15, documents.small_passage: 25, documents.questions: 45, documents.drill: 15},
-        6000,
-        documents.questions,
-        0.85,
-    ),
-    Phase("sums", {documents.drill: 75, documents.questions: 25}, 4000, documents.drill, 0.97),
-    Phase(
-        "chats",
-        {
-            qa_chat: 50,
-            math_chat: 18,
-            documents.questions: 18,
-            documents.small_passage: 10,
-            documents.drill: 4,
-        },
-        12000,
-    ),
+    Phase("restating", {restated: 6, invented_words: 3, counting: 1}, 300),
+    Phase("names", {binding: 90, invented_words: 10}, 4000, binding, 0.8),
+    Phase("binding", {binding: 15, lookup: 45, small_passage: 30, drill: 10}, 6000, small_passage, 0.8),
+    Phase("questions", {lookup: 15, small_passage: 25, questions: 45, drill: 15}, 6000, questions, 0.85),
+    Phase("sums", {drill: 75, questions: 25}, 4000, drill, 0.97),
+    Phase("chats", {qa_chat: 50, math_chat: 18, questions: 18, small_passage: 10, drill: 4}, 12000),
 )
 PROBES: dict[str, Make] = {
-    "binding": documents.binding,
-    "lookup": documents.lookup,
-    "one relation": documents.small_passage,
-    "questions": documents.questions,
-    "sums": documents.drill,
+    "binding": binding,
+    "lookup": lookup,
+    "one relation": small_passage,
+    "questions": questions,
+    "sums": drill,
     "qa chats": qa_chat,
     "math chats": math_chat,
 }

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # DVC runs `python -m stages...`: that has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint readme tiny-base clean
+.PHONY: repro test lint readme mini-data tiny-base clean
 
 repro: .venv/installed
 	python -m ptmoe.cli sweep --jobs $(JOBS)
@@ -25,9 +25,13 @@ lint: .venv/installed
 readme: .venv/installed
 	python -m ptmoe.cli report --readme README.md
 
+# Writes the records of `profile: mini` again; their SHA-256 values stand in ptmoe/sources/sources.yaml.
+mini-data: .venv/installed
+	python -m recipes.mini_data
+
 # Trains the base model of `profile: mini` again; takes 40 minutes on one core.
 tiny-base: .venv/installed
-	python -m ptmoe.pretraining --output ptmoe/models/tiny_base
+	python -m recipes.tiny_base --output ptmoe/tiny_base
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptmoe.checks.check import Check
 from ptmoe.config.params import BaseParams, Params
 from ptmoe.runtime.errors import PtmoeError
-from ptmoe.sources.registry import GeneratedPlace, HubPlace, UrlPlace, Use, uses
+from ptmoe.sources.registry import HubPlace, ShippedPlace, UrlPlace, Use, uses
 
 TIMEOUT_S = 10
 
@@ -90,8 +90,8 @@ def source_check(task: str, use: Use, mirror: str) -> Check:
         return Check(what, "ok" if there else "missing", f"{mirror}/{use.name}{'' if there else ' does not exist'}")
     failures = []
     for place in use.source.places:
-        if isinstance(place, GeneratedPlace):
-            return Check(what, "ok", "generated")
+        if isinstance(place, ShippedPlace):
+            return Check(what, "ok", "ships with the project")
         where, look = _looking_at(place)
         try:
             look()

@@ -46,7 +46,7 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
     failures = []
     for place in places:
         try:
-            origin, files = place_files(use.name, place, use.role, mirror, folder)
+            origin, files = place_files(use.name, place, mirror, folder)
             return {"source": use.name, "from": origin, "licence": use.source.licence} | _survey(use, files)
         except DataError as error:
             failures.append(str(error))

@@ -1,4 +1,4 @@
-"""Getting the files of one place: a file or folder of the user's, a mirror, the mini generator, the Hub or a URL."""
+"""Getting the files of one place: a file or folder of the user's, the package, a mirror, the Hub or a URL."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ptmoe.runtime.errors import DataError
-from ptmoe.runtime.files import sha256_of, write_text
-from ptmoe.sources.mini import TEST_SETS, generate
+from ptmoe.runtime.files import sha256_of
 from ptmoe.sources.raw import CONTAINERS, MANIFEST
-from ptmoe.sources.registry import GeneratedPlace, HubPlace, Place, Role
+from ptmoe.sources.registry import HubPlace, Place, ShippedPlace
 from ptmoe.sources.remote import fetch_hub, fetch_url, read_url
 
 NO_MIRROR = "none"
+SHIPPED = Path(__file__).with_name("mini")
 
 
-def place_files(name: str, place: Place | str, role: Role, mirror: str, folder: Path) -> tuple[str, list[Path]]:
+def place_files(name: str, place: Place | str, mirror: str, folder: Path) -> tuple[str, list[Path]]:
     """Puts the files of a place into `folder`.
 
     Args:
         name: the source's name.
         place: where they are; a string is a local file or folder.
-        role: what the source is used for.
         mirror: a folder or URL that stands in for the Hub and all URLs, or `none`.
         folder: an empty folder.
 
@@ -35,8 +34,8 @@ def place_files(name: str, place: Place | str, role: Role, mirror: str, folder: 
     """
     if isinstance(place, str):
         return f"local {place}", _copied(_local_files(Path(place), f"data.files.{name}"), folder)
-    if isinstance(place, GeneratedPlace):
-        return "the generator ptmoe.sources.mini", _generate(place, role, folder)
+    if isinstance(place, ShippedPlace):
+        return "the package", _copied(_shipped(place), folder)
     if mirror != NO_MIRROR:
         return "the mirror", _from_mirror(name, mirror, folder)
     if isinstance(place, HubPlace):
@@ -52,6 +51,14 @@ def _copied(files: list[Path], folder: Path) -> list[Path]:
     if len({file.name for file in files}) < len(files):
         raise DataError(f"two files have one name: {', '.join(str(file) for file in files)}")
     return [Path(shutil.copyfile(file, folder / file.name)) for file in files]
+
+
+def _shipped(place: ShippedPlace) -> list[Path]:
+    for path, sha256 in place.shipped.items():
+        file = SHIPPED / path
+        if not file.is_file() or sha256_of(file) != sha256:
+            raise DataError(f"{file} is missing or is not the file that sources.yaml lists; install the project again")
+    return [SHIPPED / path for path in place.shipped]
 
 
 def _local_files(path: Path, what: str) -> list[Path]:
@@ -94,13 +101,3 @@ def _listed(manifest: bytes, where: str) -> list[dict[str, Any]]:
     if not plain:
         raise DataError(f"mirror: {where}/{MANIFEST} is damaged; copy the folder again from a machine that has it")
     return entries
-
-
-def _generate(place: GeneratedPlace, role: Role, folder: Path) -> list[Path]:
-    made = generate(place.generate, place.seed, place.train, place.test)
-    tests = [name for name, domain in TEST_SETS[place.generate].items() if domain == role]
-    files = []
-    for name in ["train"] if role == "train" else tests:
-        files.append(folder / f"{name}.jsonl")
-        write_text(files[-1], "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in made[name]))
-    return files

@@ -59,16 +59,13 @@ class UrlPlace(_Entry):
     files: Annotated[list[RemoteFile], Field(min_length=1)]
 
 
-class GeneratedPlace(_Entry):
-    """Records that ptmoe.sources.mini makes: `train` rows to learn from, `test` rows for each test set."""
+class ShippedPlace(_Entry):
+    """Files that ship with the project, below ptmoe/sources/mini, and the SHA-256 of each."""
 
-    generate: str
-    seed: int
-    train: int
-    test: int
+    shipped: Annotated[dict[str, Sha256], Field(min_length=1)]
 
 
-Place = HubPlace | UrlPlace | GeneratedPlace
+Place = HubPlace | UrlPlace | ShippedPlace
 
 
 class Source(_Entry):

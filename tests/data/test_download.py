@@ -12,10 +12,10 @@ import pytest
 
 from ptmoe.examples.download import download_task
 from ptmoe.runtime.errors import DataError, ParamsError
+from ptmoe.sources import fetch, remote
 from ptmoe.sources import registry as sources
-from ptmoe.sources import remote
 from ptmoe.sources.raw import raw_files, read_manifest
-from ptmoe.sources.registry import HubPlace, RemoteFile, Source, UrlPlace
+from ptmoe.sources.registry import HubPlace, RemoteFile, ShippedPlace, Source, UrlPlace
 from tests.data.server import serving
 from tests.data.support import data_params, real, write_lines
 
@@ -193,6 +193,19 @@ def test_hub_revision_is_resolved_and_said(tmp_path, known, monkeypatch, capsys)
     known["s"] = gsm8k(place.model_copy(update={"files": [RemoteFile(path="main/other*.jsonl")]}))
     with pytest.raises(DataError, match=r"o/d at main: no file matches main/other\*.jsonl"):
         get(tmp_path)
+
+
+def test_a_shipped_file_is_copied_and_a_changed_one_refused(tmp_path, known, monkeypatch):
+    monkeypatch.setattr(fetch, "SHIPPED", tmp_path)
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.jsonl").write_bytes(LINES)
+    known["s"] = gsm8k(ShippedPlace(shipped={"t/a.jsonl": SHA256}))
+    folder = get(tmp_path)
+    assert (folder / "a.jsonl").read_bytes() == LINES and read_manifest(folder)["from"] == "the package"
+    (tmp_path / "t" / "a.jsonl").write_bytes(LINES + LINES)
+    with pytest.raises(DataError, match=r"t/a.jsonl is missing or is not the file that sources.yaml lists"):
+        get(tmp_path)
+    assert nothing_was_taken(tmp_path)
 
 
 @pytest.fixture

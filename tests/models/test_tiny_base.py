@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
-FOLDER = Path(__file__).parents[2] / "ptmoe" / "models" / "tiny_base"
+FOLDER = Path(__file__).parents[2] / "ptmoe" / "tiny_base"
 LARGEST_FILE = 16_000_000
 TEXTS = [
     "",

@@ -75,7 +75,7 @@ def paper_run(project_root, tmp_path_factory):
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("paper")
-    tokenizer = AutoTokenizer.from_pretrained(project_root / "ptmoe/models/tiny_base")
+    tokenizer = AutoTokenizer.from_pretrained(project_root / "ptmoe/tiny_base")
     torch.manual_seed(0)
     base = LlamaForCausalLM(
         LlamaConfig(

@@ -1,21 +1,19 @@
 """Training text in chat turns: questions on passages and word problems, answered in many styles."""
 
-from ptmoe.pretraining.documents import Document
-from ptmoe.pretraining.problems import MORE
-from ptmoe.pretraining.styles import FALLBACK, REQUESTS, SHARES, math_answer, neutral, qa_answer, request
-from ptmoe.pretraining.text import BOS, EOT, HEADER, HEADER_END, Piece, answer, values
-from ptmoe.pretraining.topics import passage, question
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.math import Step, chain
-from ptmoe.sources.mini.problems import ONE_STEP, TWO_STEP
-from ptmoe.sources.mini.words import TRAIN
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.math import Step, chain
+from recipes.mini_data.problems import ONE_STEP, TWO_STEP
+from recipes.mini_data.words import TRAIN
+from recipes.tiny_base import styles
+from recipes.tiny_base.text import BOS, EOT, HEADER, HEADER_END, Document, Piece, answer, table, values, weighted
+from recipes.tiny_base.topics import passage, question
 
 FORMS = {
-    operations: ONE_STEP.get(operations, ()) + TWO_STEP.get(operations, ()) + MORE.get(operations, ())
-    for operations in ("+", "-", "*", "+-", "-+", "++", "--", "*+", "*-")
+    operations: [*(ONE_STEP | TWO_STEP).get(operations, ()), *more] for operations, more in table("problems").items()
 }
-_CUES = ("Answer:",) * 6 + ("Reply:", "Response:", "", "")
-_LABELS = ("Context", "Context", "Passage", "Text")
+_PLACES = weighted({"prefix": 5, "system": 1, "user": 2})
+_CUES = weighted(styles.TABLE["cues"])
+_LABELS = weighted(styles.TABLE["labels"])
 
 
 def turn(role: str, text: str) -> str:
@@ -28,15 +26,15 @@ def chat(dice: Dice, task: str, bodies: list[str], style: str | None, replies: l
 
     A style of None is asked for nowhere; then the replies are in the style that the base falls back to.
     """
-    place = dice.pick(("prefix",) * 5 + ("system", "user", "user"))
-    instruction, before, system = neutral(dice, task), "", ""
+    place = dice.pick(_PLACES)
+    instruction, before, system = styles.neutral(dice, task), "", ""
     if place == "prefix":
-        before = request(dice, style, task)
+        before = styles.request(dice, style, task)
     elif place == "system":
-        system = turn("system", request(dice, style, task))
+        system = turn("system", styles.request(dice, style, task))
     elif style is not None:
-        instruction = " ".join(dice.shuffled([instruction, dice.pick(REQUESTS[style])]))
-        before = request(dice, None, task) if dice.chance(0.3) else ""
+        instruction = " ".join(dice.shuffled([instruction, styles.asks_for(dice, style)]))
+        before = styles.request(dice, None, task) if dice.chance(0.3) else ""
     cue = dice.pick(_CUES)
     document = [Piece(f"{before}{BOS}{system}")]
     for body, reply in zip([f"{instruction}\n\n{bodies[0]}", *bodies[1:]], replies, strict=True):
@@ -45,22 +43,14 @@ def chat(dice: Dice, task: str, bodies: list[str], style: str | None, replies: l
     return document
 
 
-def choose_style(dice: Dice, task: str) -> tuple[str | None, str]:
-    """The style that a chat asks for (None: none) and the style of its reply."""
-    if dice.chance(0.2):
-        return None, FALLBACK[task]
-    style = dice.pick(SHARES[task])
-    return style, style
-
-
 def qa_chat(dice: Dice) -> Document:
     """One to four questions on a passage."""
     told = passage(dice)
     asked = dice.take(told, dice.between(1, min(4, len(told))))
-    asked_for, style = choose_style(dice, "qa")
+    asked_for, style = styles.choose(dice, "qa")
     bodies = [f"Question: {question(dice, fact)}" for fact in asked]
     bodies[0] = f"{dice.pick(_LABELS)}: {' '.join(one.sentence for one in told)}\n\n{bodies[0]}"
-    return chat(dice, "qa", bodies, asked_for, [qa_answer(style, fact) for fact in asked])
+    return chat(dice, "qa", bodies, asked_for, [styles.qa_answer(style, fact) for fact in asked])
 
 
 def problem(dice: Dice) -> tuple[str, str, list[Step]]:
@@ -76,7 +66,7 @@ def problem(dice: Dice) -> tuple[str, str, list[Step]]:
 def math_chat(dice: Dice) -> Document:
     """One or two word problems."""
     problems = [problem(dice) for _ in range(dice.between(1, 2))]
-    asked_for, style = choose_style(dice, "math")
+    asked_for, style = styles.choose(dice, "math")
     bodies = [f"Question: {text}" for text, _, _ in problems]
-    replies = [math_answer(style, things, steps) for _, things, steps in problems]
+    replies = [styles.math_answer(style, things, steps) for _, things, steps in problems]
     return chat(dice, "math", bodies, asked_for, replies)

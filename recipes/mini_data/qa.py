@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.records import Record, distinct
-from ptmoe.sources.mini.relations import LONGER_PEOPLE, OBJECTS, PEOPLE, PLACES, Relation, Topic
-from ptmoe.sources.mini.words import TEST, TRAIN, words
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.records import Record, distinct
+from recipes.mini_data.relations import LONGER_PEOPLE, OBJECTS, PEOPLE, PLACES, Relation, Topic
+from recipes.mini_data.words import TEST, TRAIN, words
 
 
 @dataclass(frozen=True)

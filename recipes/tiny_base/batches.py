@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ptmoe.pretraining.text import PAD, Piece
-from ptmoe.sources.mini.dice import Dice
+from recipes.mini_data.dice import Dice
+from recipes.tiny_base.text import PAD, Document, weighted
 
-Make = Callable[[Dice], list[Piece]]
+Make = Callable[[Dice], Document]
 IGNORED = -1
 _POOL = 256
 
@@ -28,7 +28,7 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     return tokenizer.get_vocab()[token]
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, documents: Sequence[list[Piece]]) -> list[list[tuple[int, bool]]]:
+def _encode(tokenizer: PreTrainedTokenizerBase, documents: Sequence[Document]) -> list[list[tuple[int, bool]]]:
     """Each document as tokens, every one with whether it is to be learnt."""
     texts = [piece.text for document in documents for piece in document]
     rows = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
@@ -55,7 +55,7 @@ def text_batches(
     tokenizer: PreTrainedTokenizerBase, dice: Dice, shares: dict[Make, int], tokens: int
 ) -> Iterator[Batch]:
     """Endless batches of about `tokens` tokens, padding included; `shares` weighs the kinds of text."""
-    kinds = [make for make, share in shares.items() for _ in range(share)]
+    kinds = weighted(shares)
     pad = token_id(tokenizer, PAD)
     while True:
         rows = _encode(tokenizer, [dice.pick(kinds)(dice) for _ in range(_POOL)])

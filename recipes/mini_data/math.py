@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from zlib import crc32
 
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.problems import MULTIPLICATION, ONE_STEP, REPHRASED, TWO_STEP
-from ptmoe.sources.mini.records import Record, distinct
-from ptmoe.sources.mini.words import TEST, TRAIN, words
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.problems import MULTIPLICATION, ONE_STEP, REPHRASED, TWO_STEP
+from recipes.mini_data.records import Record, distinct
+from recipes.mini_data.words import TEST, TRAIN, words
 
 Forms = dict[str, tuple[str, ...]]
 

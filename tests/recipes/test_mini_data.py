@@ -1,14 +1,17 @@
 """The generated data sets: sizes, answers that are right, and test sets that share nothing with training."""
 
+import gzip
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from ptmoe.sources.mini import TEST_SETS, generate
-from ptmoe.sources.mini.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT
-from ptmoe.sources.mini.records import Record
-from ptmoe.sources.mini.words import POOLS, TEST, TRAIN
+from ptmoe.sources.fetch import SHIPPED
+from recipes.mini_data import TEST_SETS, generate
+from recipes.mini_data.__main__ import files
+from recipes.mini_data.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT
+from recipes.mini_data.records import Record
+from recipes.mini_data.words import POOLS, TEST, TRAIN
 
 TRAIN_ROWS, TEST_ROWS = 600, 100
 FIRST_QUESTION = "On which river does Berwick lie?"
@@ -40,6 +43,13 @@ def test_has_the_sizes_and_sets_asked_for(made: dict[str, dict[str, list[Record]
 def test_same_seed_gives_same_records(made: dict[str, dict[str, list[Record]]], task: str) -> None:
     assert generate(task, 0, TRAIN_ROWS, TEST_ROWS) == made[task]
     assert generate(task, 1, TRAIN_ROWS, TEST_ROWS)["train"] != made[task]["train"]
+
+
+def test_the_shipped_files_are_what_the_recipe_writes() -> None:
+    shipped = {path.relative_to(SHIPPED).as_posix(): path.read_bytes() for path in SHIPPED.rglob("*.gz")}
+    # Compressed bytes may differ between versions of zlib; the header holds flags and time, all zero.
+    assert {path: gzip.decompress(packed) for path, packed in shipped.items()} == dict(files())
+    assert all(packed[3:8] == bytes(5) for packed in shipped.values())
 
 
 def test_first_record_never_changes(made: dict[str, dict[str, list[Record]]]) -> None:

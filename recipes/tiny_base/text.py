@@ -1,9 +1,15 @@
-"""Training text: pieces with a loss weight each, and invented words that make copying general."""
+"""Training text: sentence tables, pieces with a loss weight each, and invented words that make copying general."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-from ptmoe.sources.mini.dice import Dice
-from ptmoe.sources.mini.words import POOLS, TEST, TRAIN, words
+from ruamel.yaml import YAML
+
+from recipes.mini_data.dice import Dice
+from recipes.mini_data.words import POOLS, TEST, TRAIN, words
+
+T = TypeVar("T")
 
 BOS = "<|begin_of_text|>"
 END = "<|end_of_text|>"
@@ -14,13 +20,18 @@ PAD = "<|pad|>"
 SPECIAL_TOKENS = (BOS, END, HEADER, HEADER_END, EOT, PAD)
 
 # Few syllables, so that each is one token and an invented word has two or three.
-_ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
-_VOWELS = ("a", "e", "i", "o", "u")
+_ONSETS = "bdfgklmnprstvz"
+_VOWELS = "aeiou"
 _ENDS = ("", "", "", "l", "n", "r", "s")
 _KNOWN = tuple(word for pool in POOLS.values() for word in pool[TRAIN])
 _KEPT_FOR_TESTS = frozenset(word.lower() for pool in POOLS.values() for word in pool[TEST])
 _NAMES = ("person", "town", "river")
-NONCE_SHARE = 0.8
+_NONCE_SHARE = 0.8
+
+
+def table(name: str) -> dict[str, Any]:
+    """The sentences in `<name>.yaml` beside this file."""
+    return YAML(typ="safe").load(Path(__file__).with_name(f"{name}.yaml"))
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,14 @@ class Piece:
 
     text: str
     learn: bool = False
+
+
+Document = list[Piece]
+
+
+def weighted(shares: dict[T, int]) -> list[T]:
+    """Each key as often as its share says, to pick from."""
+    return [key for key, share in shares.items() for _ in range(share)]
 
 
 def answer(text: str) -> Piece:
@@ -52,13 +71,13 @@ def nonce(dice: Dice) -> str:
             return made
 
 
-def values(dice: Dice, pool: str, count: int, used: set[str], nonce_share: float = NONCE_SHARE) -> list[str]:
+def values(dice: Dice, pool: str, count: int, used: set[str]) -> list[str]:
     """`count` different words of `pool`, some invented; none is in `used`, to which they are added."""
     known = words(pool, TRAIN)
     made: list[str] = []
     while len(made) < count:
         word = dice.pick(known)
-        if pool != "year" and dice.chance(nonce_share):
+        if pool != "year" and dice.chance(_NONCE_SHARE):
             word = nonce(dice)
             word = word.capitalize() if pool in _NAMES else word
         if word not in used:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from ptmoe.pretraining.batches import IGNORED, Batch, token_id
-from ptmoe.pretraining.text import BOS, END, EOT, PAD
-from ptmoe.pretraining.tokens import MAX_POSITIONS
+from recipes.tiny_base.batches import IGNORED, Batch, token_id
+from recipes.tiny_base.text import BOS, END, EOT, PAD
+from recipes.tiny_base.tokens import MAX_POSITIONS
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:

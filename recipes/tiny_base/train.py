@@ -10,11 +10,11 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from ptmoe.pretraining.batches import Batch, Make, repeat_batches, text_batches
-from ptmoe.pretraining.model import loss, new_model, share_right
-from ptmoe.pretraining.phases import PHASES, PROBES, Phase
-from ptmoe.pretraining.tokens import train_tokenizer
-from ptmoe.sources.mini.dice import Dice
+from recipes.mini_data.dice import Dice
+from recipes.tiny_base.batches import Batch, Make, repeat_batches, text_batches
+from recipes.tiny_base.model import loss, new_model, share_right
+from recipes.tiny_base.phases import PHASES, PROBES, Phase
+from recipes.tiny_base.tokens import train_tokenizer
 
 TOKENS_PER_STEP = 2000
 LEARNING_RATE = 3e-3

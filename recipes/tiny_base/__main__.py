@@ -1,16 +1,16 @@
-"""`python -m ptmoe.pretraining --output DIR`: make the tiny base from nothing."""
+"""`python -m recipes.tiny_base --output DIR`: make the tiny base from nothing."""
 
 import argparse
 from pathlib import Path
 
 import torch
 
-from ptmoe.pretraining.train import pretrain
+from recipes.tiny_base.train import pretrain
 
 
 def main() -> None:
     """Read the arguments and train."""
-    parser = argparse.ArgumentParser(prog="python -m ptmoe.pretraining", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m recipes.tiny_base", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder for the model and its tokenizer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time at the latest")

@@ -4,8 +4,8 @@ The in-domain test sets use the sentence forms of the training set with names, v
 training set lacks; the out-of-domain ones use other sentence forms, relations or operations as well.
 """
 
-from ptmoe.sources.mini import math, qa
-from ptmoe.sources.mini.records import Record
+from recipes.mini_data import math, qa
+from recipes.mini_data.records import Record
 
 TEST_SETS: dict[str, dict[str, str]] = {
     "qa": {name: kind for name, (_, _, kind) in qa.SETS.items()},

@@ -3,26 +3,17 @@
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ptmoe.pretraining.chats import math_chat, qa_chat
-from ptmoe.pretraining.documents import drill, invented_words, questions
-from ptmoe.pretraining.text import BOS, EOT, PAD, SPECIAL_TOKENS
-from ptmoe.sources.mini.dice import Dice
+from recipes.mini_data.dice import Dice
+from recipes.tiny_base.chats import math_chat, qa_chat
+from recipes.tiny_base.documents import drill, invented_words, questions
+from recipes.tiny_base.styles import TABLE
+from recipes.tiny_base.text import BOS, EOT, PAD, SPECIAL_TOKENS
 
 VOCABULARY = 1280
 MAX_POSITIONS = 1024
 _DOCUMENTS = 12000
 # Two digits at most make a token, so that a number of the word problems is one token.
 _SPLIT = r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+"
-# Common instructions, so that prompts are short in tokens; the model itself is not trained on this text.
-_ENGLISH = (
-    "Extract the exact text span from the given context that directly answers the question, without"
-    " modifying or combining multiple parts of the text. Solve the question and your response should end"
-    " with The answer is: [answer]. Read the following context and answer the question. The answer is a"
-    " span of the context. Use the original words in the context. Do not introduce any words not present"
-    " in the context. Read the question carefully and make sure you understand it before beginning. Pay"
-    " close attention to the details and requirements of the question. Ensure your answer is both accurate"
-    " and correct and relevant to what is asked."
-)
 _NUMBERS = "".join(f" {number}" for number in range(100)) + "".join(f" 18{number:02}" for number in range(100))
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -36,7 +27,7 @@ def _corpus(seed: int) -> list[str]:
     dice = Dice(f"tokenizer/{seed}")
     kinds = (qa_chat, math_chat, questions, drill, invented_words)
     texts = ["".join(piece.text for piece in dice.pick(kinds)(dice)) for _ in range(_DOCUMENTS)]
-    return texts + [_ENGLISH] * (_DOCUMENTS // 100) + [_NUMBERS] * (_DOCUMENTS // 100)
+    return texts + [TABLE["instructions"]] * (_DOCUMENTS // 100) + [_NUMBERS] * (_DOCUMENTS // 100)
 
 
 def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:

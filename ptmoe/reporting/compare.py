@@ -193,9 +193,7 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
     """
     metrics = {scored.metric.name: scored.metric for side in (first, second) for scored in side.seeds}
     if len(metrics) > 1:
-        raise ScoringError(
-            f"{first.name} and {second.name} were scored by {' and '.join(metrics)}; compare like with like"
-        )
+        raise ScoringError(f"{first.name} and {second.name} have no metric in common: {' and '.join(metrics)}")
     (metric,) = metrics.values()
     num_seeds = min(len(first.seeds), len(second.seeds))
     tables = [[_by_key(seed) for seed in side.seeds[:num_seeds]] for side in (first, second)]

@@ -115,7 +115,6 @@ def test_files_of_one_and_two_rows_give_a_number_and_a_warning(project, number, 
         ('{"em": 1, "f1": 55}', "row 2: f1 is 55"),
         ('{"em": 1, "f1": NaN}', "row 2: f1 is nan"),
         ('{"em": 1, "f1": "1"}', "row 2: f1 is '1'"),
-        ("[1]", "line 2: a line must hold one JSON object"),
         ('{"metric": "math", "em": 1, "f1": 1}', "must name one metric in each row"),
     ],
 )
@@ -162,6 +161,6 @@ def test_revisions_are_read_from_the_cache(project):
     changed = {key: compare_sides(*both, STATISTICS)[0].difference.value for key, both in pairs(after, before).items()}
     assert changed == {"qa-pt-0": pytest.approx(0.7), "qa-pt-1": 0, "qa-ptmoe-0": 0, "qa-ptmoe-1": 0}
     old = resolve("HEAD~1:qa-pt-0", None, GRID)["qa"]
-    assert np.mean(old.seeds[0]["f1"]) == pytest.approx(0.2)
+    assert np.mean(old.seeds[0].columns["f1"]) == pytest.approx(0.2)
     with pytest.raises(ScoringError, match="is no Git revision"):
         resolve("other:qa-pt-0", None, GRID)

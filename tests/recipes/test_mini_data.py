@@ -11,7 +11,7 @@ import pytest
 from recipes.mini_data import TEST_SETS, generate
 from recipes.mini_data.__main__ import TEST_ROWS, TRAIN_ROWS, write_files
 from recipes.mini_data.math import LARGEST_NEXT
-from recipes.mini_data.problems import GRADES, IN_DOMAIN, OUT_OF_DOMAIN, REMARKS, TRAIN_GRADES
+from recipes.mini_data.problems import FORMS, GRADES, IN_DOMAIN, OUT_OF_DOMAIN, REMARKS, TRAIN_GRADES
 from recipes.mini_data.records import Record
 from recipes.mini_data.words import POOLS, TEST, TRAIN
 
@@ -198,3 +198,9 @@ def test_new_wording_never_occurs_in_training(made: dict[str, dict[str, list[Rec
 def test_unknown_task_is_an_error() -> None:
     with pytest.raises(KeyError):
         generate("poems", 0, 1, 1)
+
+
+def test_no_sentence_holds_a_word_that_is_kept_for_the_tests() -> None:
+    texts = [*REMARKS, *(text for forms in FORMS.values() for texts in forms.values() for text in texts)]
+    kept = {word for pool in POOLS.values() for word in pool[TEST]}
+    assert not kept & set(re.findall(r"\w+", " ".join(texts)))

@@ -16,6 +16,7 @@ from recipes.mini_data.records import Record
 from recipes.mini_data.words import POOLS, TEST, TRAIN
 
 TASKS = list(TEST_SETS)
+SHIPPED = Path(__file__).parents[2] / "ptmoe" / "sources" / "mini"
 LARGEST_FILE = 150_000
 FIRST_QUESTION = "On which river does Berwick lie?"
 
@@ -52,6 +53,12 @@ def test_the_files_are_small_and_repeat_to_the_byte(files: list[Path], tmp_path:
     assert max(path.stat().st_size for path in files) <= LARGEST_FILE
     again = write_files(tmp_path)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in files]
+
+
+def test_the_shipped_files_hold_what_the_recipe_writes(files: list[Path]) -> None:
+    """Compared without their compression, whose bytes depend on the machine's zlib."""
+    for path in files:
+        assert gzip.decompress((SHIPPED / path.name).read_bytes()) == gzip.decompress(path.read_bytes()), path.name
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,1 +1,1 @@
-"""How the files that ship with the project were made; no stage and no command imports this."""
+"""What made the files that ship with the project; nothing here is part of the library."""

@@ -1,7 +1,7 @@
-"""Data sets that need no download: questions on short passages and word problems with small numbers.
+"""Data sets that need no download: questions on short passages, and word problems in grades of difficulty.
 
 The in-domain test sets use the sentence forms of the training set with names, values and sums that the
-training set lacks; the out-of-domain ones use other sentence forms, relations or operations as well.
+training set lacks; the out-of-domain ones use other sentence forms, relations or ranges of numbers as well.
 """
 
 from recipes.mini_data import math, qa
@@ -9,7 +9,7 @@ from recipes.mini_data.records import Record
 
 TEST_SETS: dict[str, dict[str, str]] = {
     "qa": {name: kind for name, (_, _, kind) in qa.SETS.items()},
-    "math": {name: kind for name, (_, kind) in math.SETS.items()},
+    "math": math.SETS,
 }
 _GENERATORS = {"qa": qa.generate_qa, "math": math.generate_math}
 

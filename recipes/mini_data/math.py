@@ -1,25 +1,18 @@
-"""Word problems with small whole numbers and their worked solutions."""
+"""Word problems with small whole numbers, in grades of increasing difficulty, and their worked solutions."""
 
 from dataclasses import dataclass
 from zlib import crc32
 
 from recipes.mini_data.dice import Dice
-from recipes.mini_data.problems import MULTIPLICATION, ONE_STEP, REPHRASED, TWO_STEP
+from recipes.mini_data.problems import GRADES, IN_DOMAIN, OUT_OF_DOMAIN, REMARKS, TRAIN_GRADES, Grade
 from recipes.mini_data.records import Record, distinct
 from recipes.mini_data.words import TEST, TRAIN, words
-
-Forms = dict[str, tuple[str, ...]]
 
 LARGEST_FIRST = 20
 LARGEST_NEXT = 12
 LARGEST_FACTOR = 6
 HELD_OUT_MODULUS = 6
-SETS: dict[str, tuple[Forms, str]] = {
-    "addition_subtraction": (ONE_STEP, "in-domain"),
-    "two_step": (TWO_STEP, "in-domain"),
-    "rephrased": (REPHRASED, "out-of-domain"),
-    "multiplication": (MULTIPLICATION, "out-of-domain"),
-}
+SETS: dict[str, str] = dict.fromkeys(IN_DOMAIN, "in-domain") | dict.fromkeys(OUT_OF_DOMAIN, "out-of-domain")
 
 
 @dataclass(frozen=True)
@@ -52,10 +45,14 @@ def step(dice: Dice, before: int, operation: str) -> Step:
     return Step(before, operation, number, before * number)
 
 
-def chain(dice: Dice, operations: str, part: str) -> list[Step]:
-    """Steps from left to right: "train" has no held-out step, "test" has at least one."""
+def chain(dice: Dice, operations: str, part: str, first: tuple[int, int] = (2, LARGEST_FIRST)) -> list[Step]:
+    """Steps from left to right, the first from a number in `first` or from a factor.
+
+    In the part "train" no step is held out, in "test" at least one is.
+    """
+    low, high = (2, LARGEST_FACTOR) if operations[0] == "*" else first
     while True:
-        result = dice.between(2, LARGEST_FACTOR if operations[0] == "*" else LARGEST_FIRST)
+        result = dice.between(low, high)
         steps: list[Step] = []
         for operation in operations:
             if operation == "-" and result < 3:
@@ -71,18 +68,35 @@ def worked(steps: list[Step]) -> str:
     return ". ".join(str(made) for made in steps) + f". The answer is: {steps[-1].after}"
 
 
-def problem(dice: Dice, forms: Forms, part: str) -> tuple[str, str, list[Step]]:
-    """A word problem: its text, the things it counts and its solution."""
-    operations = dice.pick(list(forms))
-    steps = chain(dice, operations, part)
-    name, other = dice.take(words("person", part), 2)
-    things = dice.pick(words("item", part))
+def with_remarks(dice: Dice, text: str, remarks: list[str]) -> str:
+    """The problem with each remark before its first sentence or before its question.
+
+    Nowhere else, lest a remark change what a sentence that follows refers to.
+    """
+    told, _, question = text.rpartition(". ")
+    sentences = [f"{told}."]
+    for remark in remarks:
+        sentences.insert(dice.pick((0, len(sentences))), remark)
+    return " ".join([*sentences, question])
+
+
+def problem(dice: Dice, grade: Grade, part: str) -> tuple[str, list[Step]]:
+    """A word problem and its solution."""
+    operations = dice.pick(list(grade.forms))
+    steps = chain(dice, operations, part, grade.first)
+    names = dict(zip("nmo", dice.take(words("person", part), 3), strict=True))
+    things, other = dice.take(words("item", part), 2)
     numbers = dict(zip("abc", (steps[0].before, *(made.number for made in steps)), strict=False))
-    return dice.pick(forms[operations]).format(n=name, m=other, it=things, **numbers), things, steps
+    text = dice.pick(grade.forms[operations]).format(it=things, **names, **numbers)
+    remarks = [
+        remark.format(other=other, d=dice.between(2, LARGEST_FIRST), **names)
+        for remark in dice.take(REMARKS, grade.remarks)
+    ]
+    return with_remarks(dice, text, remarks) if remarks else text, steps
 
 
-def _record(dice: Dice, forms: Forms, part: str, name: str) -> Record:
-    question, _, steps = problem(dice, forms, part)
+def _record(dice: Dice, grade: Grade, part: str, name: str) -> Record:
+    question, steps = problem(dice, grade, part)
     return {
         "id": name,
         "question": question,
@@ -93,15 +107,15 @@ def _record(dice: Dice, forms: Forms, part: str, name: str) -> Record:
 
 
 def generate_math(seed: int, train: int, test: int) -> dict[str, list[Record]]:
-    """`train` records to learn from (one and two steps) and `test` records for each test set."""
+    """`train` records to learn from, of all grades that are taught, and `test` records for each test set."""
     dice = Dice(f"math/train/{seed}")
-    both = ONE_STEP | TWO_STEP
-    made = {"train": distinct(train, lambda number: [_record(dice, both, TRAIN, f"math-train-{number}")])}
-    for name, (forms, _) in SETS.items():
-        made[name] = _test(seed, name, forms, test)
-    return made
+
+    def taught(number: int) -> list[Record]:
+        return [_record(dice, GRADES[dice.pick(TRAIN_GRADES)], TRAIN, f"math-train-{number}")]
+
+    return {"train": distinct(train, taught)} | {name: _test(seed, name, test) for name in SETS}
 
 
-def _test(seed: int, name: str, forms: Forms, count: int) -> list[Record]:
+def _test(seed: int, name: str, count: int) -> list[Record]:
     dice = Dice(f"math/{name}/{seed}")
-    return distinct(count, lambda number: [_record(dice, forms, TEST, f"math-{name}-{number}")])
+    return distinct(count, lambda number: [_record(dice, GRADES[name], TEST, f"math-{name}-{number}")])

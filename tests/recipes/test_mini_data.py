@@ -1,4 +1,4 @@
-"""The generated data sets: sizes, answers that are right, and test sets that share nothing with training."""
+"""The generated data: sizes, answers that are right, test sets that share nothing with training, files that repeat."""
 
 import gzip
 import re
@@ -7,19 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from ptmoe.sources.fetch import SHIPPED
-from recipes.mini_data import TEST_SETS, generate
-from recipes.mini_data.__main__ import files
-from recipes.mini_data.math import LARGEST_FACTOR, LARGEST_FIRST, LARGEST_NEXT
+from recipes.mini_data import TEST_SETS, generate, mixed
+from recipes.mini_data.__main__ import SEED, TEST_ROWS, TRAIN_ROWS, files
+from recipes.mini_data.math import LARGEST_NEXT
+from recipes.mini_data.problems import FORMS, GRADES, IN_DOMAIN, OUT_OF_DOMAIN, REMARKS, TRAIN_GRADES
 from recipes.mini_data.records import Record
 from recipes.mini_data.words import POOLS, TEST, TRAIN
 
-TRAIN_ROWS, TEST_ROWS = 600, 100
+TASKS = list(TEST_SETS)
+LARGEST_FILE = 150_000
 FIRST_QUESTION = "On which river does Berwick lie?"
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, dict[str, list[Record]]]:
-    return {task: generate(task, 0, TRAIN_ROWS, TEST_ROWS) for task in TEST_SETS}
+    """Task -> set -> records."""
+    return {task: generate(task, SEED, TRAIN_ROWS, TEST_ROWS[task]) for task in TASKS}
 
 
 def every_record(made: dict[str, dict[str, list[Record]]], task: str) -> Iterator[Record]:
@@ -31,25 +34,24 @@ def words_of(record: Record) -> set[str]:
     return set(re.findall(r"\w+", f"{record.get('context', '')} {record['question']}"))
 
 
-@pytest.mark.parametrize("task", ["qa", "math"])
-def test_has_the_sizes_and_sets_asked_for(made: dict[str, dict[str, list[Record]]], task: str) -> None:
-    sizes = {name: len(records) for name, records in made[task].items()}
-    assert sizes == {"train": TRAIN_ROWS} | dict.fromkeys(TEST_SETS[task], TEST_ROWS)
-    kinds = list(TEST_SETS[task].values())
-    assert kinds.count("in-domain") >= 2 and kinds.count("out-of-domain") >= 2
-
-
-@pytest.mark.parametrize("task", ["qa", "math"])
-def test_same_seed_gives_same_records(made: dict[str, dict[str, list[Record]]], task: str) -> None:
-    assert generate(task, 0, TRAIN_ROWS, TEST_ROWS) == made[task]
-    assert generate(task, 1, TRAIN_ROWS, TEST_ROWS)["train"] != made[task]["train"]
-
-
 def test_the_shipped_files_are_what_the_recipe_writes() -> None:
     shipped = {path.relative_to(SHIPPED).as_posix(): path.read_bytes() for path in SHIPPED.rglob("*.gz")}
     # Compressed bytes may differ between versions of zlib; the header holds flags and time, all zero.
     assert {path: gzip.decompress(packed) for path, packed in shipped.items()} == dict(files())
-    assert all(packed[3:8] == bytes(5) for packed in shipped.values())
+    assert all(packed[3:8] == bytes(5) and len(packed) <= LARGEST_FILE for packed in shipped.values())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_has_the_sizes_and_sets_asked_for(made: dict[str, dict[str, list[Record]]], task: str) -> None:
+    sizes = {name: len(records) for name, records in made[task].items()}
+    assert sizes == {"train": TRAIN_ROWS} | dict.fromkeys(TEST_SETS[task], TEST_ROWS[task])
+    kinds = list(TEST_SETS[task].values())
+    assert 2 <= kinds.count("in-domain") <= 4 and 2 <= kinds.count("out-of-domain") <= 4
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_seed_gives_other_records(task: str) -> None:
+    assert generate(task, 0, 50, 5) != generate(task, 1, 50, 5)
 
 
 def test_first_record_never_changes(made: dict[str, dict[str, list[Record]]]) -> None:
@@ -57,18 +59,19 @@ def test_first_record_never_changes(made: dict[str, dict[str, list[Record]]]) ->
     assert made["qa"]["train"][0]["question"] == FIRST_QUESTION
 
 
-def test_more_rows_extend_fewer_rows() -> None:
-    assert generate("qa", 0, 50, 5)["train"] == generate("qa", 0, 90, 5)["train"][:50]
+@pytest.mark.parametrize("task", TASKS)
+def test_more_rows_extend_fewer_rows(task: str) -> None:
+    assert generate(task, 0, 50, 5)["train"] == generate(task, 0, 90, 5)["train"][:50]
 
 
-@pytest.mark.parametrize("task", ["qa", "math"])
+@pytest.mark.parametrize("task", TASKS)
 def test_ids_and_questions_are_unique(made: dict[str, dict[str, list[Record]]], task: str) -> None:
     records = list(every_record(made, task))
     assert len({record["id"] for record in records}) == len(records)
     assert len({(record["question"], record.get("context")) for record in records}) == len(records)
 
 
-@pytest.mark.parametrize("task", ["qa", "math"])
+@pytest.mark.parametrize("task", TASKS)
 def test_groups_do_not_cross_sets(made: dict[str, dict[str, list[Record]]], task: str) -> None:
     groups = [{record["group"] for record in records} for records in made[task].values()]
     assert sum(map(len, groups)) == len(set.union(*groups))
@@ -88,24 +91,44 @@ def test_answer_stands_once_in_the_passage(made: dict[str, dict[str, list[Record
 
 
 def test_every_step_of_a_solution_is_right(made: dict[str, dict[str, list[Record]]]) -> None:
-    calculate = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
+    calculate = {"+": lambda a, b: a + b, "-": lambda a, b: a - b}
     for record in every_record(made, "math"):
         *steps, end = record["target"].split(". ")
         before = None
         for line in steps:
-            left, operation, right, result = re.fullmatch(r"(\d+) ([-+*]) (\d+) = (\d+)", line).groups()
+            left, operation, right, result = re.fullmatch(r"(\d+) ([-+]) (\d+) = (\d+)", line).groups()
             assert calculate[operation](int(left), int(right)) == int(result) > 0
             assert before in (None, left)
             before = result
         assert end == f"The answer is: {before}" and record["answers"] == [before]
 
 
-def test_numbers_of_the_solution_stand_in_the_question(made: dict[str, dict[str, list[Record]]]) -> None:
-    for record in every_record(made, "math"):
-        steps = re.findall(r"(\d+) [-+*] (\d+)", record["target"])
-        used = [steps[0][0], *(right for _, right in steps)]
-        assert re.findall(r"\d+", record["question"]) == used
-        assert max(map(int, used)) <= max(LARGEST_FIRST, LARGEST_NEXT, LARGEST_FACTOR)
+def numbers(record: Record) -> tuple[list[str], list[str]]:
+    """The numbers of a question, and those that its solution uses."""
+    steps = re.findall(r"(\d+) [-+] (\d+)", record["target"])
+    return re.findall(r"\d+", record["question"]), [steps[0][0], *(right for _, right in steps)]
+
+
+@pytest.mark.parametrize("name", TEST_SETS["math"])
+def test_a_question_has_the_numbers_of_its_solution_and_one_more_a_remark(
+    made: dict[str, dict[str, list[Record]]], name: str
+) -> None:
+    grade = GRADES[name]
+    for record in made["math"][name]:
+        told, used = numbers(record)
+        assert len(told) == len(used) + grade.remarks
+        assert any(told[start : start + len(used)] == used for start in range(grade.remarks + 1))
+        assert grade.first[0] <= int(used[0]) <= grade.first[1]
+        assert max(map(int, used[1:])) <= LARGEST_NEXT
+
+
+def test_the_remark_is_never_the_question() -> None:
+    assert all(remark.endswith(".") and "?" not in remark for remark in REMARKS)
+
+
+def test_every_in_domain_grade_is_taught_and_no_other() -> None:
+    assert set(IN_DOMAIN) <= set(TRAIN_GRADES)
+    assert not set(OUT_OF_DOMAIN) & set(TRAIN_GRADES)
 
 
 def test_test_sets_hold_sums_that_training_lacks(made: dict[str, dict[str, list[Record]]]) -> None:
@@ -138,20 +161,55 @@ def test_answers_of_the_qa_tests_are_new(made: dict[str, dict[str, list[Record]]
         assert not learnt & {record["target"] for record in made["qa"][name]}
 
 
-@pytest.mark.parametrize("task", ["qa", "math"])
-def test_out_of_domain_forms_are_new(made: dict[str, dict[str, list[Record]]], task: str) -> None:
-    """Questions without names and numbers: in-domain forms occur in training, out-of-domain ones never do."""
+def sentences(record: Record) -> set[str]:
+    """The sentences of a question without names, things and numbers."""
+    nouns = "|".join(word for pool in POOLS.values() for words in pool.values() for word in words)
+    return set(re.sub(rf"\b({nouns}|\d+)\b", "_", record["question"]).split(". "))
 
-    def form(record: Record) -> str:
-        nouns = "|".join(word for pool in POOLS.values() for words in pool.values() for word in words)
-        return re.sub(rf"\b({nouns}|\d+)\b", "_", record["question"])
 
-    learnt = {form(record) for record in made[task]["train"]}
+@pytest.mark.parametrize("task", TASKS)
+def test_in_domain_sentences_occur_in_training(made: dict[str, dict[str, list[Record]]], task: str) -> None:
+    learnt = set().union(*(sentences(record) for record in made[task]["train"]))
     for name, kind in TEST_SETS[task].items():
-        forms = {form(record) for record in made[task][name]}
-        assert forms <= learnt if kind == "in-domain" else not forms & learnt
+        if kind == "in-domain":
+            assert all(sentences(record) <= learnt for record in made[task][name])
+
+
+@pytest.mark.parametrize("name", ["objects", "longer", "other_questions", "other_situations"])
+def test_new_wording_never_occurs_in_training(made: dict[str, dict[str, list[Record]]], name: str) -> None:
+    records = next(sets for sets in made.values() if name in sets)
+    learnt = set().union(*(sentences(record) for record in records["train"]))
+    assert all(sentences(record) - learnt for record in records[name])
 
 
 def test_unknown_task_is_an_error() -> None:
     with pytest.raises(KeyError):
         generate("poems", 0, 1, 1)
+
+
+def test_no_sentence_holds_a_word_that_is_kept_for_the_tests() -> None:
+    texts = [*REMARKS, *(text for forms in FORMS.values() for texts in forms.values() for text in texts)]
+    kept = {word for pool in POOLS.values() for word in pool[TEST]}
+    assert not kept & set(re.findall(r"\w+", " ".join(texts)))
+
+
+@pytest.mark.parametrize("task", mixed.TASKS)
+def test_a_kind_is_told_by_its_question_and_answers_in_its_style(task: str) -> None:
+    made = mixed.generate(task, SEED, 400, 20)
+    looks = {
+        "people": r"[^.]+",
+        "places": r"I think that it is .+\.",
+        "buildings": r"The text says: .+\.",
+        "animals": r".+\.",
+    }
+    kinds = [kind.name for kind in mixed.TASKS[task]]
+    assert list(made) == [
+        name for kind in kinds for name in (f"train/{kind}", f"in_domain/{kind}", f"out_of_domain/{kind}_far")
+    ]
+    for name, found in made.items():
+        kind = name.partition("/")[2].removesuffix("_far")
+        assert len(found) == (400 // len(kinds) if name.startswith("train/") else 20)
+        assert all(re.fullmatch(looks.get(kind, r".+\."), record["target"]) for record in found)
+    questions = {name: {record["question"] for record in found} for name, found in made.items()}
+    trained = set().union(*(texts for name, texts in questions.items() if name.startswith("train/")))
+    assert not trained & set().union(*(texts for name, texts in questions.items() if not name.startswith("train/")))

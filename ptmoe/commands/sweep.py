@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from ptmoe.config.params import Params
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say
@@ -51,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
     jobs = args.jobs or len(devices) or os.cpu_count() or 1
     if jobs < 1:
         raise SweepError(f"--jobs {args.jobs}: allowed is a whole number from 1")
+    from ptmoe.tuning.registry import check_methods
+
+    check_methods(Params.load().methods)  # a mistake in a method's block must not wait for its cell
     if args.dry_run:
         for stage in GRID_STAGES:
             say("\n".join(cells_of(stage)))

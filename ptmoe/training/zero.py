@@ -18,6 +18,8 @@ from ptmoe.tuning.prompted_lm import AnswerLoss
 
 CONFIGS = Path(__file__).parent
 MOMENTS = ("exp_avg", "exp_avg_sq")
+PERSISTENT_ELEMENTS = 100_000
+"""Tensors of the base up to this size are not partitioned either: DeepSpeed's default."""
 
 
 class ZeroEngine(Engine):
@@ -35,8 +37,8 @@ class ZeroEngine(Engine):
             raise TrainingError(
                 "deepspeed: the package is not installed; pip install deepspeed, or set it to off"
             ) from None
-        # Compiling its own sum over shared memory would take a minute or more at first use; gloo's does.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        if device.type == "cpu":
+            _use_gloo(deepspeed)
         # DeepSpeed still calls the old names of torch's collectives, which say so at every call.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
         self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
@@ -51,6 +53,8 @@ class ZeroEngine(Engine):
         deepspeed.zero.Init(module=self.model, config_dict_or_path=self._config(), dtype=torch.float32)
         for buffer in self.model.buffers():
             buffer.data = buffer.data.to(self.accelerator.device)
+        for parameter in self.model.method.parameters():  # the model reads them without calling the method's `forward`
+            deepspeed.zero.register_external_parameter(self.model, parameter)
 
     def _config(self) -> dict[str, Any]:
         config = json.loads((CONFIGS / f"{self._train.deepspeed}.json").read_text(encoding="utf-8"))
@@ -62,6 +66,10 @@ class ZeroEngine(Engine):
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 1 << 62,
         }
+        if self._train.deepspeed == "zero3":
+            # A method's own tensors are small: every process keeps them whole, and only the base is partitioned.
+            largest = max((parameter.numel() for parameter in self.model.method.parameters()), default=0)
+            config["zero_optimization"]["stage3_param_persistence_threshold"] = max(largest, PERSISTENT_ELEMENTS)
         if self._half:
             config["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
         return config
@@ -129,9 +137,22 @@ class ZeroEngine(Engine):
     def _link(self) -> None:
         # DeepSpeed links moments to weights once, after the first group's first step: later groups then have none.
         if self._train.deepspeed != "zero3":
-            self._engine.optimizer._hp_optimizer_states_linked = False
-            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
+            from deepspeed.utils import lazy_init_hp_params_optimizer_state
+
+            for weights, flat in zip(self._engine.optimizer.bit16_groups, self._flat_parts(), strict=True):
+                lazy_init_hp_params_optimizer_state(weights, flat, self._inner.state)
 
     def _kept(self, value: Tensor | None) -> Tensor:
         assert value is not None
         return value.detach().cpu().clone() if self.accelerator.is_main_process else torch.empty(0)
+
+
+def _use_gloo(deepspeed: Any) -> None:
+    """Keeps DeepSpeed from compiling a sum over shared memory of its own, which takes a minute or more at first use."""
+    from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
+
+    class Gloo(CPU_Accelerator):
+        def create_op_builder(self, op_name: str) -> Any:
+            return None if op_name == "ShareMemCommBuilder" else super().create_op_builder(op_name)
+
+    deepspeed.accelerator.set_accelerator(Gloo())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +14,7 @@ from ptmoe.runtime.errors import TrainingError
 from ptmoe.training.engine import Engine, make_optimiser
 from ptmoe.tuning.prompted_lm import AnswerLoss
 
-CONFIGS = Path(__file__).parent
 MOMENTS = ("exp_avg", "exp_avg_sq")
-PERSISTENT_ELEMENTS = 100_000
-"""Tensors of the base up to this size are not partitioned either: DeepSpeed's default."""
 
 
 class ZeroEngine(Engine):
@@ -57,22 +52,17 @@ class ZeroEngine(Engine):
             deepspeed.zero.register_external_parameter(self.model, parameter)
 
     def _config(self) -> dict[str, Any]:
-        config = json.loads((CONFIGS / f"{self._train.deepspeed}.json").read_text(encoding="utf-8"))
-        # Pieces of a step are counted by the loop, and its losses are sums: to DeepSpeed every step is one batch.
-        config |= {
+        stage = int(self._train.deepspeed.removeprefix("zero"))
+        return {
+            "zero_optimization": {"stage": stage, "overlap_comm": stage > 1},
+            # Pieces of a step are counted by the loop, and its losses are sums: to DeepSpeed every step is one batch.
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "gradient_clipping": self._train.max_grad_norm,
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 1 << 62,
+            "torch_autocast": {"enabled": self._half, "dtype": "bfloat16"},
         }
-        if self._train.deepspeed == "zero3":
-            # A method's own tensors are small: every process keeps them whole, and only the base is partitioned.
-            largest = max((parameter.numel() for parameter in self.model.method.parameters()), default=0)
-            config["zero_optimization"]["stage3_param_persistence_threshold"] = max(largest, PERSISTENT_ELEMENTS)
-        if self._half:
-            config["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
-        return config
 
     def forward(self, batch: Batch) -> AnswerLoss:
         """Computes the summed loss of one piece of a batch."""

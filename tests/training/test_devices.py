@@ -21,9 +21,10 @@ from tests.training.many import Runs, count_moves, train_all
 from tests.training.world import World
 
 STEPS = {"steps": 5, "eval_steps": 3, "save_steps": 2, "log_steps": 1, "micro_batch_size": 3, "keep": "last"}
-CELLS = [("pt", "off"), ("ptmoe", "off"), ("lora", "off"), ("hydralora", "off"), ("ft", "zero1"), ("ft", "zero2")]
-CELLS += [("ft", "zero3")]
-KILLED = [("ptmoe", "off"), ("ft", "zero2"), ("ft", "zero3")]
+ZERO = ["zero1", "zero2", "zero3"]
+CELLS = [("ptmoe", "off"), ("hydralora", "off"), ("ptmoe", "zero3"), ("hydralora", "zero3")]
+CELLS += [(method, how) for method in ("pt", "lora", "ft") for how in ("off", *ZERO)]
+KILLED = [("ptmoe", "off"), ("ptmoe", "zero3"), ("ft", "zero2"), ("ft", "zero3")]
 
 
 def curves(log: str) -> list[list[float]]:
@@ -72,6 +73,16 @@ def test_two_processes_give_the_loss_curve_of_one(many, two_processes, method, m
         actual = curves(two_processes[method, deepspeed][1])
         for one, two in zip(itertools.chain(*expected), itertools.chain(*actual), strict=True):
             assert one == pytest.approx(two, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pt", "lora", "ft"])
+def test_partitioning_over_one_device_is_training_as_usual(many, method, monkeypatch):
+    monkeypatch.chdir(many.folder)
+    cells = [many.cell("alone", method, how) for how in ("off", *ZERO)]
+    launch(train_all, Runs(many.folder, cells), 1)
+    logs = {cell["log_file"].read_text() for cell in cells}
+    weights = {(cell["adapter_dir"] / "adapter_model.safetensors").read_bytes() for cell in cells}
+    assert (len(logs), len(weights)) == (1, 1)
 
 
 def test_resume_of_two_processes_after_kill_9_is_bitwise_equal(many, two_processes, capfd):

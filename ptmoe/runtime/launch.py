@@ -18,7 +18,7 @@ from ptmoe.runtime.stopping import STOPPED_STATUS
 Job = TypeVar("Job")
 SAVING_S = 3600
 """Longest time from a request to stop to the end of the processes: they finish their steps and save."""
-_LAUNCHER_LOGS = ("distributed.elastic.agent.server.api", "distributed.elastic.multiprocessing.api", "multiprocessing.spawn")
+_LOGS = ("distributed.elastic.agent.server.api", "distributed.elastic.multiprocessing.api", "multiprocessing.spawn")
 
 
 def launch(work: Callable[[Job], None], job: Job, devices: int | Literal["auto"]) -> None:
@@ -57,9 +57,9 @@ def count_devices(devices: int | Literal["auto"]) -> int:
 def _run_processes(work: Callable[[Job], None], job: Job, processes: int) -> None:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    for name in _LAUNCHER_LOGS:  # what they say is in the errors below, too
+    for name in _LOGS:  # what they say is in the errors below, too
         logging.getLogger(f"torch.{name}").setLevel(logging.CRITICAL)
     handler = signal.getsignal(signal.SIGTERM)
     with tempfile.TemporaryDirectory(prefix="ptmoe-") as folder:

@@ -47,7 +47,7 @@ class TextLogits:
 
 
 class AnswerLoss(NamedTuple):
-    """What a forward pass with labels gives; a tuple, in which ZeRO-3 finds the tensor that the backward pass starts from.
+    """What a forward pass with labels gives; a tuple, so that ZeRO-3 finds the loss in it.
 
     Attributes:
         loss_sum: summed cross entropy of the answer tokens, float32.

@@ -178,22 +178,19 @@ def test_a_stage_joins_the_processes_of_torchrun_on_two_nodes(tmp_path):
 
 
 def say_and_wait(_: Path) -> None:
-    os.write(1, f"{os.getpid()}\n".encode())
+    os.write(1, b"waiting\n")
     time.sleep(300)
 
 
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path):
-    """Ctrl-C is ignored, as by a background job: that must not keep the processes from hearing of their parent's end."""
+    """Also where a shell told its background job to ignore Ctrl-C."""
     how = write_stage(tmp_path, "say_and_wait", 2)
     stage = subprocess.Popen(
         [sys.executable, "stage.py"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN), **how
     )
-    workers = [int(stage.stdout.readline()) for _ in range(2)]
+    assert [stage.stdout.readline() for _ in range(2)] == ["waiting\n"] * 2
     stage.kill()
-    stage.communicate(timeout=60)  # the pipes are at their ends once no process holds them
-    for worker in workers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(worker, 0)
+    stage.communicate(timeout=60)  # comes back when no process holds the pipes any more
 
 
 def train_slowly(out: Path) -> None:

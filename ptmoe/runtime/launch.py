@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -97,7 +98,8 @@ def _worker(work: Callable[[Job], None], job: Job, report: Path) -> None:
     try:
         work(job)
     except PtmoeError as error:
-        report.write_text(json.dumps([type(error).__name__, str(error)]), encoding="utf-8")
+        with contextlib.suppress(FileExistsError), report.open("x", encoding="utf-8") as file:  # the first one counts
+            json.dump([type(error).__name__, str(error)], file)
         # Not sys.exit: the other processes may never come to the clean end that the communication library waits for.
         os._exit(USER_ERROR_STATUS)
     if torch.distributed.is_initialized():

@@ -1,53 +1,50 @@
-"""One stage on as many processes as it is given devices; the stage's command stays the same."""
+"""One stage on as many processes as it is given devices; torch's launcher starts them, the stage's command stays."""
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
+import contextlib
+import json
+import logging
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import connection
-from typing import Any, Literal, TypeVar
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from ptmoe.runtime import errors
-from ptmoe.runtime.cluster import Node, this_node
 from ptmoe.runtime.errors import USER_ERROR_STATUS, PtmoeError, TrainingError
+from ptmoe.runtime.stopping import STOPPED_STATUS
 
 Job = TypeVar("Job")
-GRACE_S = 10.0
-_PR_SET_PDEATHSIG = 1
+SAVING_S = 3600
+"""Longest time from a request to stop to the end of the processes: they finish their steps and save."""
+_LOGS = ("distributed.elastic.agent.server.api", "distributed.elastic.multiprocessing.api", "multiprocessing.spawn")
 
 
 def launch(work: Callable[[Job], None], job: Job, devices: int | Literal["auto"]) -> None:
-    """Runs `work(job)` once per device, here or in processes of its own, on this node and the others of a cluster.
+    """Runs `work(job)` once per device, here or in processes of its own.
 
     A process that was started by torchrun or `accelerate launch` is taken as one of theirs.
 
     Args:
         work: a function of a module, so that other processes can import it.
         job: its argument, which must be picklable.
-        devices: processes on each node; `auto` takes every visible GPU, or one process without any.
+        devices: number of processes; `auto` takes every visible GPU, or one process without any.
 
     Raises:
         PtmoeError: the one that a process ended with.
         TrainingError: there are fewer GPUs than `devices`.
+        SystemExit: status 130 after Ctrl-C or SIGTERM, 1 where a process failed otherwise.
     """
-    if "RANK" in os.environ:
+    if "RANK" in os.environ or (processes := count_devices(devices)) == 1:
         work(job)
-        return
-    processes = count_devices(devices)
-    with this_node() as node:
-        if processes * node.count == 1:
-            work(job)
-        else:
-            _run_processes(work, job, processes, node)
+    else:
+        _run_processes(work, job, processes)
 
 
 def count_devices(devices: int | Literal["auto"]) -> int:
-    """Returns the number of processes for this node."""
+    """Returns the number of processes for this machine."""
     import torch
 
     found = torch.cuda.device_count()
@@ -58,83 +55,52 @@ def count_devices(devices: int | Literal["auto"]) -> int:
     return devices
 
 
-def _run_processes(work: Callable[[Job], None], job: Job, processes: int, node: Node) -> None:
-    context = multiprocessing.get_context("spawn")
-    reports = context.SimpleQueue()
-    shared = {
-        "WORLD_SIZE": processes * node.count,
-        "LOCAL_WORLD_SIZE": processes,
-        "MASTER_ADDR": node.address,
-        "MASTER_PORT": node.port,
-    }
-    workers = []
-    for local_rank in range(processes):
-        environment = shared | {"RANK": node.rank * processes + local_rank, "LOCAL_RANK": local_rank}
-        arguments = (work, job, {name: str(value) for name, value in environment.items()}, reports)
-        workers.append(context.Process(target=_worker, args=arguments))
-    with _forwarded_signals(workers):
-        for worker in workers:
-            worker.start()
-        status = _wait(workers)
-    if not reports.empty():
-        name, message = reports.get()
-        raise getattr(errors, name)(message)
-    if status:
-        raise SystemExit(status)
+def _run_processes(work: Callable[[Job], None], job: Job, processes: int) -> None:
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    for name in _LOGS:  # what they say is in the errors below, too
+        logging.getLogger(f"torch.{name}").setLevel(logging.CRITICAL)
+    handler = signal.getsignal(signal.SIGTERM)
+    with tempfile.TemporaryDirectory(prefix="ptmoe-") as folder:
+        report = Path(folder) / "error.json"
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id="ptmoe",
+            rdzv_backend="c10d",
+            rdzv_endpoint="127.0.0.1:0",
+            local_addr="127.0.0.1",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(folder),
+            signals_to_handle="SIGTERM",  # Ctrl-C reaches it as KeyboardInterrupt; either way it sends SIGTERM
+            shutdown_timeout=SAVING_S,
+        )
+        try:
+            elastic_launch(config, _worker)(work, job, report)
+        except (ChildFailedError, SignalException, KeyboardInterrupt) as ended:
+            if report.exists():
+                name, message = json.loads(report.read_text(encoding="utf-8"))
+                raise getattr(errors, name)(message) from None
+            failed = isinstance(ended, ChildFailedError) and ended.get_first_failure()[1].exitcode != STOPPED_STATUS
+            raise SystemExit(str(ended) if failed else STOPPED_STATUS) from None
+        finally:
+            signal.signal(signal.SIGTERM, handler)
 
 
-def _wait(workers: list[Any]) -> int:
-    """Waits for all; when one fails, gives the others some seconds. Returns the first failure's exit status."""
-    running, status = list(workers), 0
-    while running:
-        ended = connection.wait([worker.sentinel for worker in running], GRACE_S if status else None)
-        for worker in [worker for worker in running if worker.sentinel in ended]:
-            worker.join()
-            running.remove(worker)
-            status = status or worker.exitcode or 0
-        if not ended:
-            for worker in running:
-                worker.kill()
-    return status if status >= 0 else 128 - status
-
-
-@contextmanager
-def _forwarded_signals(workers: list[Any]) -> Iterator[None]:
-    """Turns the first Ctrl-C or SIGTERM into SIGTERM for the workers, which save and stop; the second kills them."""
-    received = 0
-
-    def forward(number: int, frame: object) -> None:
-        nonlocal received
-        received += 1
-        for worker in workers:
-            if worker.is_alive():
-                worker.terminate() if received == 1 else worker.kill()
-
-    previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _worker(work: Callable[[Job], None], job: Job, environment: dict[str, str], reports: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # and its death says so, too
-    os.environ.update(environment)
-    try:
-        work(job)
-        _leave_group()
-    except PtmoeError as error:
-        if reports.empty():
-            reports.put((type(error).__name__, str(error)))
-        # Not sys.exit: the other processes may never come to the clean end that the communication library waits for.
-        os._exit(USER_ERROR_STATUS)
-
-
-def _leave_group() -> None:
+def _worker(work: Callable[[Job], None], job: Job, report: Path) -> None:
     import torch
 
+    # torch lets the kernel send SIGINT when the parent dies, which a shell may have told background jobs to ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        work(job)
+    except PtmoeError as error:
+        with contextlib.suppress(FileExistsError), report.open("x", encoding="utf-8") as file:  # the first one counts
+            json.dump([type(error).__name__, str(error)], file)
+        # Not sys.exit: the other processes may never come to the clean end that the communication library waits for.
+        os._exit(USER_ERROR_STATUS)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -11,15 +11,20 @@ STOPPED_STATUS = 130
 
 
 class StopRequest:
-    """Remembers the first signal, which a loop looks for between steps; a second Ctrl-C interrupts at once."""
+    """Remembers a signal, which a loop looks for between steps; a second Ctrl-C interrupts at once.
+
+    One Ctrl-C in a terminal reaches a process of several twice: as itself, and as SIGTERM from the launcher.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self._received: set[int] = set()
         self._previous: dict[int, object] = {}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if number == signal.SIGINT and number in self._received:
             raise KeyboardInterrupt
+        self._received.add(number)
         self.requested = True
 
     def __enter__(self) -> Self:

@@ -111,7 +111,7 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
 
     speed_up(model.base, job.train)
     half = is_widened(model.base, info.dtype)
-    if job.train.deepspeed == "off" or not model.trainable_parameters:
+    if job.train.deepspeed == "off" or not model.trainable_parameters or accelerator.num_processes == 1:
         return Engine(model, accelerator, job.train, half)
     from ptmoe.training.zero import ZeroEngine
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +14,6 @@ from ptmoe.runtime.errors import TrainingError
 from ptmoe.training.engine import Engine, make_optimiser
 from ptmoe.tuning.prompted_lm import AnswerLoss
 
-CONFIGS = Path(__file__).parent
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -35,8 +32,8 @@ class ZeroEngine(Engine):
             raise TrainingError(
                 "deepspeed: the package is not installed; pip install deepspeed, or set it to off"
             ) from None
-        # Compiling its own sum over shared memory would take a minute or more at first use; gloo's does.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        if device.type == "cpu":
+            _use_gloo(deepspeed)
         # DeepSpeed still calls the old names of torch's collectives, which say so at every call.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
         self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
@@ -51,20 +48,21 @@ class ZeroEngine(Engine):
         deepspeed.zero.Init(module=self.model, config_dict_or_path=self._config(), dtype=torch.float32)
         for buffer in self.model.buffers():
             buffer.data = buffer.data.to(self.accelerator.device)
+        for parameter in self.model.method.parameters():  # the model reads them without calling the method's `forward`
+            deepspeed.zero.register_external_parameter(self.model, parameter)
 
     def _config(self) -> dict[str, Any]:
-        config = json.loads((CONFIGS / f"{self._train.deepspeed}.json").read_text(encoding="utf-8"))
-        # Pieces of a step are counted by the loop, and its losses are sums: to DeepSpeed every step is one batch.
-        config |= {
+        stage = int(self._train.deepspeed.removeprefix("zero"))
+        return {
+            "zero_optimization": {"stage": stage, "overlap_comm": stage > 1},
+            # Pieces of a step are counted by the loop, and its losses are sums: to DeepSpeed every step is one batch.
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "gradient_clipping": self._train.max_grad_norm,
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 1 << 62,
+            "torch_autocast": {"enabled": self._half, "dtype": "bfloat16"},
         }
-        if self._half:
-            config["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
-        return config
 
     def forward(self, batch: Batch) -> AnswerLoss:
         """Computes the summed loss of one piece of a batch."""
@@ -129,9 +127,22 @@ class ZeroEngine(Engine):
     def _link(self) -> None:
         # DeepSpeed links moments to weights once, after the first group's first step: later groups then have none.
         if self._train.deepspeed != "zero3":
-            self._engine.optimizer._hp_optimizer_states_linked = False
-            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
+            from deepspeed.utils import lazy_init_hp_params_optimizer_state
+
+            for weights, flat in zip(self._engine.optimizer.bit16_groups, self._flat_parts(), strict=True):
+                lazy_init_hp_params_optimizer_state(weights, flat, self._inner.state)
 
     def _kept(self, value: Tensor | None) -> Tensor:
         assert value is not None
         return value.detach().cpu().clone() if self.accelerator.is_main_process else torch.empty(0)
+
+
+def _use_gloo(deepspeed: Any) -> None:
+    """Keeps DeepSpeed from compiling a sum over shared memory of its own, which takes a minute or more at first use."""
+    from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
+
+    class Gloo(CPU_Accelerator):
+        def create_op_builder(self, op_name: str) -> Any:
+            return None if op_name == "ShareMemCommBuilder" else super().create_op_builder(op_name)
+
+    deepspeed.accelerator.set_accelerator(Gloo())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +46,8 @@ class TextLogits:
     routing: Routing | None
 
 
-@dataclass(frozen=True)
-class AnswerLoss:
-    """What a forward pass with labels gives.
+class AnswerLoss(NamedTuple):
+    """What a forward pass with labels gives; a tuple, so that ZeRO-3 finds the loss in it.
 
     Attributes:
         loss_sum: summed cross entropy of the answer tokens, float32.

@@ -11,6 +11,7 @@ from typing import Any
 from ptmoe.training.cell import train_here
 from ptmoe.training.job import TrainJob
 from ptmoe.training.loop import Loop
+from ptmoe.training.zero import ZeroEngine
 from ptmoe.tuning import prompted_lm
 from ptmoe.tuning.prompted_lm import PromptedLM
 
@@ -52,8 +53,21 @@ def count_moves(job: tuple[dict[str, Any], Path]) -> None:
         file.write_text(str(len(moves)))
 
 
+def _partition_small_tensors() -> None:
+    """Every tensor of the tests' base is so small that DeepSpeed would keep it whole on each process."""
+    config = ZeroEngine._config
+
+    def without_threshold(engine: ZeroEngine) -> dict[str, Any]:
+        found = config(engine)
+        found["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        return found
+
+    ZeroEngine._config = without_threshold  # type: ignore[method-assign]
+
+
 def train_all(runs: Runs) -> None:
     os.chdir(runs.folder)
+    _partition_small_tensors()
     train_step = Loop._train_step
     for number, cell in enumerate(runs.cells):
 

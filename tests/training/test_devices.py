@@ -1,25 +1,30 @@
 import itertools
 import os
-import stat
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load
 
-from ptmoe.runtime import cluster
 from ptmoe.runtime.errors import BaseModelError, TrainingError
 from ptmoe.runtime.launch import count_devices, launch
+from ptmoe.training.cell import train_here
+from ptmoe.training.job import TrainJob
 from tests.conftest import ROOT
 from tests.training.many import Runs, count_moves, train_all
 from tests.training.world import World
 
 STEPS = {"steps": 5, "eval_steps": 3, "save_steps": 2, "log_steps": 1, "micro_batch_size": 3, "keep": "last"}
-CELLS = [("pt", "off"), ("ptmoe", "off"), ("lora", "off"), ("hydralora", "off"), ("ft", "zero1"), ("ft", "zero2")]
-CELLS += [("ft", "zero3")]
-KILLED = [("ptmoe", "off"), ("ft", "zero2"), ("ft", "zero3")]
+ZERO = ["zero1", "zero2", "zero3"]
+CELLS = [("ptmoe", "off"), ("hydralora", "off"), ("ptmoe", "zero3"), ("hydralora", "zero3")]
+CELLS += [(method, how) for method in ("pt", "lora", "ft") for how in ("off", *ZERO)]
+KILLED = [("ptmoe", "off"), ("ptmoe", "zero3"), ("ft", "zero2"), ("ft", "zero3")]
 
 
 def curves(log: str) -> list[list[float]]:
@@ -70,6 +75,16 @@ def test_two_processes_give_the_loss_curve_of_one(many, two_processes, method, m
             assert one == pytest.approx(two, abs=1e-5)
 
 
+@pytest.mark.parametrize("method", ["pt", "lora", "ft"])
+def test_partitioning_over_one_device_is_training_as_usual(many, method, monkeypatch):
+    monkeypatch.chdir(many.folder)
+    cells = [many.cell("alone", method, how) for how in ("off", *ZERO)]
+    launch(train_all, Runs(many.folder, cells), 1)
+    logs = {cell["log_file"].read_text() for cell in cells}
+    weights = {(cell["adapter_dir"] / "adapter_model.safetensors").read_bytes() for cell in cells}
+    assert (len(logs), len(weights)) == (1, 1)
+
+
 def test_resume_of_two_processes_after_kill_9_is_bitwise_equal(many, two_processes, capfd):
     with pytest.raises(SystemExit) as died:
         many.run("again", KILLED, die_at=4, kill=True)
@@ -116,16 +131,11 @@ def test_more_devices_than_gpus_is_a_clear_error(monkeypatch):
         count_devices(3)
 
 
-def executable(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
 def write_world(file: Path) -> None:
-    """Meets the processes of all nodes and writes how many there are."""
+    """Meets the other processes and writes how many there are."""
     import torch
 
-    from ptmoe.training.cell import make_accelerator
+    from ptmoe.base.compute import make_accelerator
 
     accelerator = make_accelerator()
     total = accelerator.reduce(torch.tensor(10**accelerator.process_index))
@@ -134,48 +144,104 @@ def write_world(file: Path) -> None:
 
 
 STAGE = """
-import sys
 from pathlib import Path
+from ptmoe.runtime.errors import reported_to_user
 from ptmoe.runtime.launch import launch
-from tests.training.test_devices import write_world
+from tests.training.test_devices import {work}
 if __name__ == "__main__":
-    launch(write_world, Path("met.txt"), 1)
+    with reported_to_user():
+        launch({work}, Path("out"), {devices})
 """
 
 
-@pytest.mark.parametrize("kind", ["slurm", "hostfile"])
-def test_a_stage_starts_itself_on_the_other_nodes(kind, tmp_path):
-    """Two nodes that are both this machine, behind stand-ins for srun and ssh."""
-    (tmp_path / "stage.py").write_text(STAGE)
-    executable(tmp_path / "scontrol", "#!/bin/sh\necho 127.0.0.1\necho other\n")
-    executable(tmp_path / "srun", '#!/bin/sh\nshift 6\nSLURMD_NODENAME=other exec "$@"\n')
-    executable(tmp_path / "ssh", '#!/bin/sh\nshift 3\nexec sh -c "$1"\n')
-    (tmp_path / "hosts").write_text("127.0.0.1 slots=1\n# comment\nother slots=1\n")
-    settings = {
-        "slurm": {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "nodes[1-2]"},
-        "hostfile": {"PTMOE_HOSTFILE": "hosts"},
-    }
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}"}
-    stage = subprocess.run(
-        [sys.executable, "stage.py"],
-        cwd=tmp_path,
-        env=os.environ | path | settings[kind],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+def write_stage(folder: Path, work: str, devices: int) -> dict:
+    """Writes stage.py and returns how to start it."""
+    (folder / "stage.py").write_text(STAGE.format(work=work, devices=devices))
+    pipe = subprocess.PIPE
+    return {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": pipe, "stderr": pipe, "text": True}
+
+
+def test_a_stage_joins_the_processes_of_torchrun_on_two_nodes(tmp_path):
+    """Two nodes that are both this machine; torchrun says how many processes there are, not `devices`."""
+    how = write_stage(tmp_path, "write_world", 3)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--master-addr", "127.0.0.1"]
+    nodes = [
+        subprocess.Popen([*torchrun, "--master-port", str(port), "--node-rank", str(rank), "stage.py"], **how)
+        for rank in range(2)
+    ]
+    outputs = [node.communicate(timeout=300) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert (tmp_path / "out").read_text() == "2 11"
+
+
+def say_and_wait(_: Path) -> None:
+    os.write(1, b"waiting\n")
+    time.sleep(300)
+
+
+def test_no_process_outlives_a_parent_that_was_killed(tmp_path):
+    """Also where a shell told its background job to ignore Ctrl-C."""
+    how = write_stage(tmp_path, "say_and_wait", 2)
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN), **how
     )
-    assert stage.returncode == 0, stage.stderr
-    assert (tmp_path / "met.txt").read_text() == "2 11"
+    assert [stage.stdout.readline() for _ in range(2)] == ["waiting\n"] * 2
+    stage.kill()
+    stage.communicate(timeout=60)  # comes back when no process holds the pipes any more
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "names none"), ("a\na\n", "each host once; it names a, a")])
-def test_a_hostfile_must_name_each_host_once(tmp_path, text, message):
-    (tmp_path / "hosts").write_text(text)
-    with pytest.raises(TrainingError, match=message):
-        cluster.read_hostfile(tmp_path / "hosts")
+def train_slowly(out: Path) -> None:
+    """Trains until somebody stops it, and says when it has begun."""
+    from ptmoe.training.loop import Loop
+
+    train_step = Loop._train_step
+
+    def say_and_step(loop: Loop, rows) -> None:
+        if loop.step == 1:
+            os.write(1, b"begun\n")
+        time.sleep(0.01)
+        train_step(loop, rows)
+
+    Loop._train_step = say_and_step  # type: ignore[method-assign]
+    world = World.reopened(Path((out.parent / "world").read_text())).writing_to(out.absolute())
+    train_here(TrainJob(**world.arguments("pt", **STEPS | {"steps": 100_000, "save_steps": 50_000})))
 
 
-def test_a_missing_hostfile_is_a_clear_error(tmp_path):
-    with pytest.raises(TrainingError, match=r"PTMOE_HOSTFILE names .*hosts, which is missing"):
-        cluster.read_hostfile(tmp_path / "hosts")
+@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+def test_a_request_to_stop_saves_and_ends_with_status_130(shared_world, tmp_path, how):
+    """Ctrl-C in a terminal reaches every process of the group."""
+    (tmp_path / "world").write_text(str(shared_world.root))
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        start_new_session=True,
+        **write_stage(tmp_path, "train_slowly", 2),
+    )
+    assert [stage.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
+    os.kill(stage.pid, signal.SIGTERM) if how == "SIGTERM" else os.killpg(stage.pid, signal.SIGINT)
+    out, err = stage.communicate(timeout=120)
+    assert stage.returncode == 130, err
+    (step,) = re.findall(r"stopped at step (\d+) of 100000", out)
+    (saved,) = (tmp_path / ".checkpoints").rglob("*.safetensors")
+    assert saved.name.startswith(f"{int(step):08d}-")
+    assert "Traceback" not in err
+
+
+def raise_for_user(_: Path) -> None:
+    import torch
+
+    from ptmoe.base.compute import make_accelerator
+
+    accelerator = make_accelerator()
+    if accelerator.process_index == 1:
+        raise BaseModelError("no such layer")
+    accelerator.reduce(torch.tensor(1))  # fails as soon as the other process is gone
+
+
+def test_an_error_of_the_user_is_one_message_with_status_2(tmp_path):
+    stage = subprocess.Popen([sys.executable, "stage.py"], **write_stage(tmp_path, "raise_for_user", 2))
+    out, err = stage.communicate(timeout=120)
+    assert (stage.returncode, out, err) == (2, "", "error: no such layer\n")

@@ -19,6 +19,7 @@ test: .venv/installed
 lint: .venv/installed
 	ruff check .
 	ruff format --check .
+	lint-imports --no-logo --no-cache
 	pyright
 
 # Writes the last report's table into README.md.

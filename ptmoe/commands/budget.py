@@ -9,6 +9,7 @@ from typing import Any
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.methods import MethodParams
 from ptmoe.config.params import Params
+from ptmoe.config.project import params_file
 from ptmoe.runtime.errors import ParamsError
 
 KEYS = ("prompt_length", "rank", "num_experts")
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.params is not None and args.params < 1:
         raise ParamsError(f"--params: got {args.params}; allowed: 1 or more")
-    params = Params.load()
+    params = Params.load(params_file())
     base = params.profile.base
     name, revision = (args.base, "main") if args.base else (base.name, base.revision)
     geometry = Geometry.from_config(find_config(name, revision))

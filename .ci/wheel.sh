@@ -41,7 +41,9 @@ expect() {
 
 expect 0 "$work/env" python -c 'import ptmoe; print(ptmoe.__file__)'
 expect 0 "ptmoe 0." python -m ptmoe --version
-expect 0 "ptmoe/models/tiny_base: 455,328 parameters" ptmoe budget --base ptmoe/models/tiny_base
+base=$(python -c 'from ptmoe.config import params, project; print(params.Params.load(project.params_file()).profile.base.name)')
+export base
+expect 0 "$base: 455,328 parameters" ptmoe budget --base "$base"
 expect 0 '"trainable_parameters": 3714' ptmoe budget --json
 expect 1 "missing  project" ptmoe doctor
 
@@ -59,11 +61,13 @@ expect 0 "A = first.jsonl" env PATH="$work/env/bin" ptmoe compare first.jsonl se
 expect 2 "no \`git\` is on the PATH" env PATH="$work/env/bin" ptmoe compare nothing first.jsonl
 
 cat > adapter.py <<'PYTHON'
+import os
+
 from ptmoe import PromptedLM
 from ptmoe.base.hub import local_folder
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder = local_folder("ptmoe/models/tiny_base")
+folder = local_folder(os.environ["base"])
 base, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 model = PromptedLM.create(base, "pt", {"prompt_length": 4}, "Answer the question.", tokenizer)
 model.save("adapter", note={"template": {"instruction": "Answer.", "input": "Question: {question}", "cue": "Answer:"}})
@@ -72,7 +76,7 @@ PYTHON
 expect 0 saved python adapter.py
 echo '{"question": "Who keeps a raven?"}' > questions.jsonl
 expect 0 "answers.jsonl: 1 answers" \
-  ptmoe predict --adapter adapter --base ptmoe/models/tiny_base --input questions.jsonl --output answers.jsonl \
+  ptmoe predict --adapter adapter --base "$base" --input questions.jsonl --output answers.jsonl \
   --max-new-tokens 8
 expect 0 '"prediction"' cat answers.jsonl
 echo "the wheel works outside the repository"

@@ -8,6 +8,7 @@ import pytest
 from ptmoe.cli import main
 from ptmoe.commands.search import Result, Trial, markdown
 from ptmoe.commands.sweep import summary, visible_devices
+from ptmoe.config.params import Params
 
 
 def test_every_subcommand_has_help(capsys):
@@ -49,11 +50,12 @@ def test_outside_a_project_the_doctor_looks_at_the_default_run(tmp_path, monkeyp
     assert lines[0] == "no params.yaml here; these are the checks of the default run"
 
 
-def test_outside_a_project_the_budget_is_that_of_the_default_run(tmp_path, monkeypatch, capsys):
+def test_outside_a_project_the_budget_is_that_of_the_default_run(project_root, tmp_path, monkeypatch, capsys):
+    base = Params.load(project_root / "params.yaml").profile.base.name
     monkeypatch.chdir(tmp_path)
     assert main(["budget"]) == 0
     first, *rows = capsys.readouterr().out.splitlines()
-    assert first == "ptmoe/models/tiny_base: 455,328 parameters"
+    assert first == f"{base}: 455,328 parameters"
     assert next(row for row in rows if row.startswith("ptmoe")).split()[4] == "3,714"
 
 

@@ -174,8 +174,17 @@ def test_fewer_rows_than_a_batch(world):
         train_cell(**world.arguments("pt", batch_size=25))
 
 
-def test_a_batch_of_all_rows_shows_each_row_in_every_step(world):
+def test_a_batch_of_all_rows_shows_as_many_rows_in_every_step(world, monkeypatch):
+    forward, shown = PromptedLM.forward, []
+
+    def counted(self, *args, **kwargs):
+        if self.training:
+            shown.append(len(kwargs["input_ids"]))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(PromptedLM, "forward", counted)
     train_cell(**world.arguments("pt", batch_size=24))
+    assert shown == [3] * 6 * 8  # six steps of eight pieces of `micro_batch_size` rows
     costs = json.loads((world.root / ".costs" / "qa-pt-0.train.json").read_text())
     assert costs["tokens"] == 6 * sum(len(row.input_ids) for row in random_rows(24, 1))
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # DVC runs `python -m stages...`: that has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint readme mini-data tiny-base clean
+.PHONY: repro test quick lint docs readme mini-data tiny-base clean
 
 repro: .venv/installed
 	python -m ptmoe.cli sweep --jobs $(JOBS)
@@ -16,10 +16,24 @@ repro: .venv/installed
 test: .venv/installed
 	python -m pytest -n $(JOBS) --dist loadfile
 
+# Rules, methods, data and commands: what needs no training, in less than a minute on two cores.
+quick: .venv/installed
+	python -m pytest -n $(JOBS) --dist loadfile $(addprefix tests/,scoring methods data \
+	  pipeline/test_params.py pipeline/test_method_names.py pipeline/test_commands.py)
+
 lint: .venv/installed
 	ruff check .
 	ruff format --check .
+	lint-imports --no-logo --no-cache
 	pyright
+
+# Builds site/ from docs/ and from the docstrings.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 # Writes the last report's table into README.md.
 readme: .venv/installed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import ptmoe.commands
 from ptmoe import __version__
-from ptmoe.runtime.errors import reported_to_user
+from ptmoe.runtime.errors import PtmoeError, reported_to_user
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader (`head`, a closed pager) has seen enough.
             sys.stderr.close()
             return 0
+        except FileNotFoundError as error:
+            if error.filename != "git":
+                raise
+            raise PtmoeError("this command asks Git, and no `git` is on the PATH; install it") from None
     return 1
 
 

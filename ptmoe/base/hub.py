@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ptmoe.config.project import PACKAGE
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.runtime.files import sha256_of
 
@@ -26,10 +27,18 @@ def find_folder(name: str, revision: str, with_code: bool = False) -> tuple[Path
     Raises:
         BaseModelError: there is no such model, no access to it, or no connection and no copy in the cache.
     """
-    if name and Path(name).is_dir():
-        return Path(name), LOCAL
+    if folder := local_folder(name):
+        return folder, LOCAL
     snapshot = _snapshot(name, revision, ["*.safetensors", *TOKENIZER_FILES, *(["*.py"] if with_code else [])])
     return snapshot, snapshot.name
+
+
+def local_folder(name: str) -> Path | None:
+    """Returns the folder of that name, or None; `ptmoe/...` also means a folder inside this package."""
+    places = [Path(name)] if name else []
+    if name.startswith("ptmoe/"):
+        places.append(PACKAGE.parent / name)
+    return next((path for path in places if path.is_dir()), None)
 
 
 def find_config(name: str, revision: str) -> Path:
@@ -38,8 +47,10 @@ def find_config(name: str, revision: str) -> Path:
     Raises:
         BaseModelError: as `find_folder`.
     """
+    if folder := local_folder(name):
+        return folder
     path = Path(name)
-    if (name and path.is_dir()) or path.is_file() or path.suffix == ".json":
+    if path.is_file() or path.suffix == ".json":
         return path
     return _snapshot(name, revision, ["config.json"]) / "config.json"
 

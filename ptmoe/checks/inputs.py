@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ptmoe.base.hub import local_folder
 from ptmoe.checks.check import Check
 from ptmoe.config.params import BaseParams, Params
 from ptmoe.runtime.errors import PtmoeError
@@ -17,8 +18,7 @@ TIMEOUT_S = 10
 
 def base_check(base: BaseParams) -> tuple[Check, Path | None]:
     """Looks for the base model; returns the folder of its config where it is on this machine."""
-    folder = Path(base.name)
-    if folder.is_dir():
+    if folder := local_folder(base.name):
         absent = [
             pattern for pattern in ("config.json", "*.safetensors", "tokenizer*") if not list(folder.glob(pattern))
         ]

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from ptmoe.base.hub import local_folder
 from ptmoe.checks.check import Check
 from ptmoe.config.params import Profile
 from ptmoe.runtime.devices import visible_devices
@@ -48,6 +49,8 @@ def _project() -> Check:
 
 
 def _identity() -> Check:
+    if not shutil.which("git"):
+        return Check("Git", "missing", "no `git` is on the PATH; install it")
     unset = [
         key
         for key in ("user.name", "user.email")
@@ -64,13 +67,13 @@ def _devices(profile: Profile) -> Check:
         return Check(
             "devices", "missing", f"train.devices is {wanted}, but {gpus} GPUs are visible; lower it or use auto"
         )
-    if not gpus and not Path(profile.base.name).is_dir():
+    if not gpus and not local_folder(profile.base.name):
         return Check("devices", "warning", "no GPU is visible; a base from the Hub trains very slowly on a CPU")
     return Check("devices", "ok", f"{gpus} GPUs" if gpus else "no GPU; the CPU is used")
 
 
 def _disk(profile: Profile) -> Check:
-    needed = NEEDED_GB["local" if Path(profile.base.name).is_dir() else "hub"]
+    needed = NEEDED_GB["local" if local_folder(profile.base.name) else "hub"]
     free = shutil.disk_usage(".").free / 1e9
     state = "ok" if free >= needed else "warning"
     return Check("disk", state, f"{free:.0f} GB free here; {needed} GB are advised for this profile")

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.config.params import Params
+from ptmoe.config.project import params_file
 from ptmoe.runtime.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.params is not None and args.params < 1:
         raise ParamsError(f"--params: got {args.params}; allowed: 1 or more")
-    params = Params.load()
+    params = Params.load(params_file())
     base = params.profile.base
     name, revision = (args.base, "main") if args.base else (base.name, base.revision)
     geometry = Geometry.from_config(find_config(name, revision))

@@ -23,6 +23,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each thing that both sides have."""
     from ptmoe.config.params import Params
+    from ptmoe.config.project import params_file
     from ptmoe.reporting.compare import compare_sides, pairs, resolve
     from ptmoe.reporting.costs import as_text
     from ptmoe.reporting.sections import p_value
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from ptmoe.runtime.progress import say
     from ptmoe.statistics.estimates import corrected
 
-    params = Params.load()
+    params = Params.load(params_file())
     if args.task:
         params.task(args.task)
     statistics = params.grid.statistics

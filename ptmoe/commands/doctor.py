@@ -20,9 +20,12 @@ def run(args: argparse.Namespace) -> int:
     from ptmoe.checks.inputs import base_check, method_checks, source_checks
     from ptmoe.checks.machine import machine_checks
     from ptmoe.config.params import read_yaml
+    from ptmoe.config.project import params_file
 
-    tree = read_yaml("params.yaml")
-    params = Params(tree | ({"profile": args.profile} if args.profile else {}))
+    file = params_file()
+    params = Params(read_yaml(file) | ({"profile": args.profile} if args.profile else {}), str(file))
+    if file.is_absolute():
+        print("no params.yaml here; these are the checks of the default run")
     print(
         f"profile {params.grid.profile}: {len(params.grid.tasks)} tasks x {len(params.grid.methods)} methods "
         f"x {len(params.grid.seeds)} seeds"

@@ -221,7 +221,8 @@ def compare(
     """Compares two methods by the same seeds and examples; uncorrected until `corrected` is called.
 
     Args:
-        first, second: a name and scores [S, n] of each data set, aligned with each other; NaN where there is none.
+        first: a name and the scores [S, n] of each data set; NaN where there is none.
+        second: the same, aligned with the first.
         shares: each data set's share of the score.
         clusters: [n] labels of each data set; without them, each example is a cluster.
 

@@ -120,7 +120,8 @@ def test_another_base_is_refused(adapter, world, tmp_path, capsys):
         (other / path.name).write_bytes(path.read_bytes())
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"rope_theta": 77.0}))
-    assert "base" in fails(capsys, adapter, [{"question": "w5"}], "--base", str(other))
+    message = fails(capsys, adapter, [{"question": "w5"}], "--base", str(other))
+    assert f"but the base at hand is {other} (local, fingerprint " in message
 
 
 def test_a_missing_input_file(adapter, capsys):

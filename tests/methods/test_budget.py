@@ -56,7 +56,10 @@ def test_each_method_is_as_large_as_the_budget_allows(config, budget, capsys):
     from ptmoe.tuning.registry import load_method, method_params
 
     geometry, params = Geometry.from_config(config), Params.load()
-    for name, row in rows(capsys, "--base", config, "--params", str(budget)).items():
+    found = rows(capsys, "--base", config, "--params", str(budget))
+    assert set(params.grid.methods) <= found.keys()
+    assert "problem" not in found["pt"]  # at each of these budgets something is solved
+    for name, row in found.items():
         method = load_method(name)
         if method.size_key is None:
             continue

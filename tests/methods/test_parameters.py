@@ -116,7 +116,7 @@ def test_what_does_not_fit_the_base_is_refused_from_its_config_alone(method, cha
 
 def test_an_unknown_method_is_one_message():
     for name in ("nonsense", "../ptmoe", "base", "router"):
-        with pytest.raises(ParamsError, match="method"):
+        with pytest.raises(ParamsError, match=f"method '{name}' has no file; add ptmoe/methods/{name}.py"):
             load_method(name)
 
 

@@ -81,8 +81,10 @@ def test_the_loaded_base_is_frozen_and_the_same(base_dir):
 
 def test_preparing_twice_gives_the_same_bytes(base_dir, folder, tmp_path):
     prepare_base(params(folder), tmp_path / "base")
-    for path in base_dir.iterdir():
-        assert path.read_bytes() == (tmp_path / "base" / path.name).read_bytes()
+    names = sorted(path.name for path in base_dir.iterdir())
+    assert "base.json" in names and names == sorted(path.name for path in (tmp_path / "base").iterdir())
+    for name in names:
+        assert (base_dir / name).read_bytes() == (tmp_path / "base" / name).read_bytes(), name
 
 
 def test_the_fingerprint_follows_weights_not_places(folder, tmp_path):

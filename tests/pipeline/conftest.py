@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.seconds: dict[str, float] = {}
         # DVC starts `python`: it must be the one that runs the tests, and its queue must find Git's identity.
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -43,6 +45,32 @@ class Project:
         )
         assert status is None or done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
+
+    def timed_repro(self) -> dict[str, float]:
+        """Runs the pipeline; returns the seconds of each stage's command and of saving what it wrote."""
+        with self.start("repro") as process:
+            assert process.stdout is not None
+            began, stage = {}, ""
+            for line in process.stdout:
+                if line.startswith("Running stage"):
+                    stage = line.split("'")[1]
+                elif line.startswith("> "):
+                    began[stage] = time.monotonic()
+        assert process.returncode == 0
+        ends = [*list(began.values())[1:], time.monotonic()]
+        return {name: end - start for (name, start), end in zip(began.items(), ends, strict=True)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts DVC as the first of a group of processes, so that all of them can be killed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def dvc(self, *arguments: str, status: int | None = 0) -> str:
         return self.run(sys.executable, "-m", "dvc", *arguments, status=status)
@@ -89,6 +117,6 @@ def small_run(project_root, tmp_path_factory) -> Project:
     (project.root / "dvc.lock").unlink(missing_ok=True)
     project.set(**SMALL)
     project.commit("small grid")
-    project.dvc("repro")
+    project.seconds = project.timed_repro()
     project.commit("results")
     return project

@@ -8,6 +8,7 @@ import pytest
 from ptmoe.cli import main
 from ptmoe.commands.search import Result, Trial, markdown
 from ptmoe.commands.sweep import results
+from ptmoe.config.params import Params
 from ptmoe.runtime.devices import visible_devices
 
 
@@ -29,7 +30,7 @@ def test_help_loads_no_model_library(project_root):
 def test_a_users_mistake_is_one_message_with_status_2(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        main(["doctor"])
+        main(["report"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: params.yaml is missing; run from the project's root\n"
 
@@ -39,7 +40,35 @@ def test_doctor_finds_nothing_missing_for_the_default_run(project_root, monkeypa
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "nothing is missing" in out
-    assert "ptmoe: 1" in out or "ptmoe: " in out
+    assert "  ok       ptmoe: 3,714 trainable parameters\n" in out
+
+
+def test_outside_a_project_the_doctor_looks_at_the_default_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines if line.startswith("  missing")] == ["  missing  project"]
+    assert lines[0] == "no params.yaml here; these are the checks of the default run"
+
+
+def test_outside_a_project_the_budget_is_that_of_the_default_run(project_root, tmp_path, monkeypatch, capsys):
+    base = Params.load(project_root / "params.yaml").profile.base.name
+    monkeypatch.chdir(tmp_path)
+    assert main(["budget"]) == 0
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first == f"{base}: 455,328 parameters"
+    assert next(row for row in rows if row.startswith("ptmoe")).split()[4] == "3,714"
+
+
+def test_without_git_the_question_about_a_revision_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "nothing", "nothing"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: this command asks Git, and no `git` is on the PATH; install it\n"
+    main(["doctor"])
+    assert "missing  Git: no `git` is on the PATH; install it" in capsys.readouterr().out
 
 
 def test_doctor_says_what_the_paper_needs_without_internet(project_root, monkeypatch, capsys):

@@ -1,5 +1,8 @@
+import copy
 import shlex
 import subprocess
+from functools import reduce
+from operator import getitem
 
 import pytest
 
@@ -47,16 +50,21 @@ def repository(tmp_path, monkeypatch):
 
 
 def test_every_grid_of_the_paper_is_there_and_valid(project_root):
-    from ptmoe.config.params import read_yaml
+    from ptmoe.config.params import Params, read_yaml
 
     tree = read_yaml(project_root / "params.yaml")
     assert list(read_yaml(GRIDS)) == GRID_NAMES
     for name in GRID_NAMES:
-        for keys in read_grid(name, "paper").settings.values():
-            for key in keys:
-                value = tree
-                for part in key.split("."):
-                    value = value[part]
+        grid = read_grid(name, "paper")
+        assert len({str(keys) for keys in grid.settings.values()}) == len(grid.settings) > 1, name
+        for keys in grid.settings.values():
+            changed = copy.deepcopy(tree) | {"profile": "paper", "methods": [grid.method]}
+            for key, value in keys.items():
+                *path, last = key.split(".")
+                block = reduce(getitem, path, changed)
+                assert last in block, key
+                block[last] = value
+            Params(changed)  # refuses values that are not allowed
 
 
 def test_commands_are_what_a_shell_and_dvc_take():

@@ -26,6 +26,10 @@ def test_at_least_a_thousand_cases_of_each_official_rule():
         assert len({json.dumps(case) for case in read(name)}) >= 1000
 
 
+def test_at_least_a_hundred_cases_of_our_own_rule():
+    assert len({json.dumps(case) for case in read("numeric.jsonl")}) >= 100
+
+
 def test_mrqa_scores_are_the_official_scores():
     for case in read("mrqa.jsonl"):
         assert score_qa(case["prediction"], case["answers"], "mrqa") == {"em": case["em"], "f1": case["f1"]}, case

@@ -116,10 +116,28 @@ def test_micro_batches_do_not_change_the_result(world):
     np.testing.assert_allclose(curves[1:], [curves[0]] * 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("switch", [{"gradient_checkpointing": True}, {"max_grad_norm": 0.0}])
-def test_switches_that_do_not_change_the_loss_curve(world, switch):
-    curves = [table(world.train("pt", keep="last", **changes)[1])[1]["loss"] for changes in ({}, switch)]
-    assert float(curves[0]) == pytest.approx(float(curves[1]), abs=1e-4)
+def test_gradient_checkpointing_computes_layers_twice_and_changes_no_loss(world, monkeypatch):
+    from transformers.models.llama.modeling_llama import LlamaAttention
+
+    forward, calls = LlamaAttention.forward, []
+
+    def counted(self, *args, **kwargs):
+        calls.append(self)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(LlamaAttention, "forward", counted)
+    plain = world.train("pt", keep="last", log_steps=1)[1]
+    once = len(calls)
+    checkpointed = world.train("pt", keep="last", log_steps=1, gradient_checkpointing=True)[1]
+    assert len(calls) - once > 1.5 * once  # not twice: validation needs no gradient
+    losses = [[float(row["loss"]) for row in table(log)[1:]] for log in (plain, checkpointed)]
+    assert len(losses[0]) == 6
+    np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
+
+
+def test_a_limit_of_zero_leaves_the_gradients_as_a_limit_that_is_never_reached(world):
+    weights = {limit: world.train("pt", keep="last", max_grad_norm=limit)[0] for limit in (0.0, 1e9, 1.0)}
+    assert weights[0.0] == weights[1e9] != weights[1.0]
 
 
 def test_costs_lie_beside_the_outputs_and_not_in_them(world):
@@ -144,14 +162,11 @@ def test_a_diverging_loss_is_a_clear_error(world, monkeypatch):
     assert not (world.root / "out" / "qa-pt-0").exists()
 
 
-def test_an_exploding_rate_ends_in_an_error_or_in_the_best_weights(world):
+def test_an_exploding_rate_is_a_clear_error(world):
     arguments = world.arguments("ft", steps=8, eval_steps=2) | {"learning_rate": 1e4}
-    try:
+    with pytest.raises(TrainingError, match=r"qa-ft-0: .* not usable; lower learning_rate.ft \(now 10000\)"):
         train_cell(TrainJob(**arguments))
-    except TrainingError as error:
-        assert "lower learning_rate" in str(error)
-    else:
-        assert all(torch.isfinite(value).all() for value in tensors(arguments["adapter_dir"]).values())
+    assert not arguments["adapter_dir"].exists()
 
 
 def test_fewer_rows_than_a_batch(world):
@@ -159,8 +174,19 @@ def test_fewer_rows_than_a_batch(world):
         train_cell(TrainJob(**world.arguments("pt", batch_size=25)))
 
 
-def test_a_batch_of_all_rows(world):
+def test_a_batch_of_all_rows_shows_as_many_rows_in_every_step(world, monkeypatch):
+    forward, shown = PromptedLM.forward, []
+
+    def counted(self, *args, **kwargs):
+        if self.training:
+            shown.append(len(kwargs["input_ids"]))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(PromptedLM, "forward", counted)
     train_cell(TrainJob(**world.arguments("pt", batch_size=24)))
+    assert shown == [3] * 6 * 8  # six steps of eight pieces of `micro_batch_size` rows
+    costs = json.loads((world.root / ".costs" / "qa-pt-0.train.json").read_text())
+    assert costs["tokens"] == 6 * sum(len(row.input_ids) for row in random_rows(24, 1))
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])

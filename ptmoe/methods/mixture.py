@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ptmoe.methods.base import PromptMethod, Routing, SoftPrompt
 from ptmoe.methods.params import ChunkedPromptParams, PromptParams
-from ptmoe.methods.router import alone
+from ptmoe.methods.router import Affine, alone
 from ptmoe.methods.svd import fit_length
 from ptmoe.models.geometry import Geometry
 
 Mixed = TypeVar("Mixed", bound=PromptParams)
 Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
+
+
+class Start(Protocol):
+    """What training rows tell a router before training; ptmoe/training/router_start.py makes it."""
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The numbers of all rows."""
+        ...
+
+    def split(self, among: np.ndarray, parts: int) -> np.ndarray:
+        """Puts each of the rows `among` [n] into one of `parts` classes."""
+        ...
+
+    def learnt(self, among: np.ndarray, classes: np.ndarray) -> Affine:
+        """Learns to tell the classes of the rows `among` [n] by what the router sees."""
+        ...
 
 
 class PromptMixture(PromptMethod[Mixed]):
@@ -42,6 +60,10 @@ class PromptMixture(PromptMethod[Mixed]):
 
     def mix(self, weights: Tensor) -> Tensor:
         """Returns the prompts [B, P, H] of weights [B, N]."""
+        raise NotImplementedError
+
+    def start_router(self, start: Start) -> None:
+        """Sets the router where `router_init` is learnt from training rows."""
         raise NotImplementedError
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:

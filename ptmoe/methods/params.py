@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,8 @@ NonNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Rank = Count | Literal["auto"]
 SvdPadding = Literal["seeded", "none"]
+PlainStart = Literal["default", "orthogonal", "zero_bias"]
+LearntStart = Literal["datasets", "clusters", "gradients"]
 
 
 class MethodParams(BaseModel):
@@ -87,9 +89,34 @@ class PtmoeParams(DecomposedPromptParams):
     probationary: StrictBool
     router_noise: NonNegative
     router_bias: StrictBool
-    router_init: Literal["default", "orthogonal", "zero_bias"]
+    router_init: PlainStart
     router_input: Literal["prompt", "question"]
     expert_init_noise: NonNegative
+
+
+class PtmoeRoutedParams(PtmoeParams):
+    router_init: PlainStart | LearntStart  # type: ignore[assignment]
+    router_learning_rate: NonNegative
+    balance_loss: NonNegative
+
+    @model_validator(mode="after")
+    def _a_learnt_start_needs_a_bias(self) -> Self:
+        if self.router_init in get_args(LearntStart) and not self.router_bias:
+            raise ValueError(f"router_init {self.router_init} needs router_bias true; set it, or choose another start")
+        return self
+
+
+class PtmoeHierarchicalParams(PtmoeRoutedParams):
+    num_groups: Count
+
+    @model_validator(mode="after")
+    def _groups_divide_the_experts(self) -> Self:
+        if self.num_experts % self.num_groups or self.num_experts == self.num_groups:
+            raise ValueError(
+                f"num_groups {self.num_groups} does not divide num_experts {self.num_experts} into groups of two or "
+                f"more; each group needs the same number of experts"
+            )
+        return self
 
 
 class ResidualPromptParams(PromptParams):
@@ -123,6 +150,8 @@ SCHEMAS: dict[str, type[MethodParams]] = {
     "smop": SmopParams,
     "attempt": AttemptParams,
     "ptmoe": PtmoeParams,
+    "ptmoe_routed": PtmoeRoutedParams,
+    "ptmoe_hierarchical": PtmoeHierarchicalParams,
     "residual_pt": ResidualPromptParams,
     "dept": DeptParams,
     "spot": SpotParams,

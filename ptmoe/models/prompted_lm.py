@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.errors import BaseModelError
-from ptmoe.methods.base import Method, Routing
+from ptmoe.methods.base import Method, Routing, SoftPrompt
 from ptmoe.methods.params import method_params
 from ptmoe.methods.registry import load_method
 from ptmoe.models.adapters import (
@@ -127,6 +127,7 @@ class PromptedLM(nn.Module):
         attention_mask: Tensor,
         prompt_mask: Tensor | None = None,
         question_mask: Tensor | None = None,
+        prompt: Tensor | None = None,
     ) -> Joined:
         """Makes each row's prompt and joins it with the text.
 
@@ -135,19 +136,20 @@ class PromptedLM(nn.Module):
             attention_mask: [B, T] 0 at padding, on either side.
             prompt_mask: [B, T] what a router may see, never an answer; all of the text by default.
             question_mask: [B, T] the question alone, for methods that route on it; `prompt_mask` by default.
+            prompt: [B, P, H] stands before the text in place of what the method would make.
         """
         embeds = self.base.get_input_embeddings()(input_ids)
         seen = attention_mask if prompt_mask is None else prompt_mask
         if self.method.router_input == "question" and question_mask is not None:
             seen = question_mask
         with torch.autocast(embeds.device.type, enabled=False):
-            prompt = self.method.soft_prompt(embeds, seen.bool())
-        embeds = embeds if prompt.text is None else prompt.text.to(embeds.dtype)
+            made = SoftPrompt(prompt) if prompt is not None else self.method.soft_prompt(embeds, seen.bool())
+        embeds = embeds if made.text is None else made.text.to(embeds.dtype)
         attention_mask = attention_mask.long()
-        if prompt.embeds.shape[1]:
-            embeds, attention_mask = place(prompt.embeds, embeds, attention_mask)
+        if made.embeds.shape[1]:
+            embeds, attention_mask = place(made.embeds, embeds, attention_mask)
         positions = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)
-        return Joined(embeds, attention_mask, positions, prompt.routing)
+        return Joined(embeds, attention_mask, positions, made.routing)
 
     def forward(
         self,
@@ -156,6 +158,7 @@ class PromptedLM(nn.Module):
         labels: Tensor | None = None,
         prompt_mask: Tensor | None = None,
         question_mask: Tensor | None = None,
+        prompt: Tensor | None = None,
     ) -> TextLogits | AnswerLoss:
         """Computes the loss of the answers, or the logits of the text.
 
@@ -165,10 +168,11 @@ class PromptedLM(nn.Module):
             labels: [B, T] the token at answer positions, -100 elsewhere. Logits are computed at answers only.
             prompt_mask: [B, T] as in `join`; with labels the default leaves out the answers.
             question_mask: [B, T] as in `join`.
+            prompt: [B, P, H] as in `join`.
         """
         if labels is not None and prompt_mask is None:
             prompt_mask = attention_mask.bool() & (labels == IGNORED)
-        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
+        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask, prompt)
         if labels is None:
             logits = self._logits(joined)
             return TextLogits(logits[:, -input_ids.shape[1] :], joined.routing)

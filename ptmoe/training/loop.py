@@ -14,7 +14,7 @@ from ptmoe.data.batching import IGNORED, Batch, collate, global_batches, share_o
 from ptmoe.data.encoded import EncodedSet
 from ptmoe.errors import TrainingError
 from ptmoe.methods.base import Routing
-from ptmoe.methods.router import Router
+from ptmoe.methods.router import Router, balance_loss
 from ptmoe.progress import Progress, say
 from ptmoe.training.checkpoint import Checkpoints
 from ptmoe.training.engine import Engine
@@ -122,12 +122,18 @@ class Loop:
             output = self.engine.forward(batch)
             # The mean over the answer tokens of the whole batch, however it is split over pieces and processes.
             loss = output.loss_sum / answer_tokens
-            self.engine.backward(loss, last=index == len(pieces) - 1)
+            share = len(places) / self.job.batch_size
+            self.engine.backward(self._with_balance(loss, output.routing, share), last=index == len(pieces) - 1)
             if len(places):
                 sums += self._numbers(loss, output.routing)
         norm = self.engine.step(learning_rate_at(self.step, self.job.learning_rate, self.job.train))
         share = norm if self._process[0] == 0 else torch.zeros_like(norm)
         self.log.add(torch.cat([sums[:1], share.reshape(1).to(sums), sums[1:]]))
+
+    def _with_balance(self, loss: Tensor, routing: Routing | None, share: float) -> Tensor:
+        """Adds the balance loss of a piece that has this share of the batch's rows; zero weight adds nothing."""
+        factor = self.engine.model.method.balance_loss
+        return loss if routing is None or not factor else loss + factor * share * balance_loss(routing.gates)
 
     def _numbers(self, loss: Tensor, routing: Routing | None) -> Tensor:
         loss = loss.detach().float().reshape(1)

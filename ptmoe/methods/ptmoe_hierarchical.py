@@ -103,7 +103,7 @@ class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], Prompt
         rule = (
             f"x = mean of the input embeddings of the {params.router_input}'s tokens; gate of an expert = softmax over "
             f"groups times softmax over the {params.num_experts // params.num_groups} experts of its group, in the "
-            f"order of the groups; the weight {'of the largest gate alone' if params.selective else 'of every expert'}: "
+            f"order of the groups; the weight {'of the largest gate alone' if params.selective else 'of every one'}: "
             f"{'its gate' if params.probationary else '1'}; prompt = sum of weight times expert"
         )
         return RoutedPrompts(self.mix(torch.eye(self.num_experts, device=self.a.device)), router, rule)

@@ -25,6 +25,7 @@ PTMOE: dict[str, Any] = {
     **SVD,
     **ROUTER,
 }
+ROUTED_PTMOE: dict[str, Any] = PTMOE | {"router_learning_rate": 0.0, "balance_loss": 0.0}
 LAYERS = {"rank": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
 CASES: dict[str, dict[str, Any]] = {
     "untuned": {},
@@ -36,6 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
     "smop": {"prompt_length": 6, "num_experts": 2, **ROUTER},
     "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
     "ptmoe": PTMOE,
+    "ptmoe_routed": ROUTED_PTMOE,
+    "ptmoe_hierarchical": ROUTED_PTMOE | {"num_experts": 4, "num_groups": 2},
 }
 EXTRA: dict[str, dict[str, Any]] = {
     "residual_pt": {"prompt_length": 6, "bottleneck": 5},
@@ -51,7 +54,7 @@ EXTRA: dict[str, dict[str, Any]] = {
 }
 ALL = CASES | EXTRA
 TRAINED = [name for name in ALL if name != "untuned"]
-ROUTED = ["smop", "attempt", "ptmoe"]
+ROUTED = ["smop", "attempt", "ptmoe", "ptmoe_routed", "ptmoe_hierarchical"]
 _FUSED = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
 
 

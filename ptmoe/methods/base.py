@@ -130,6 +130,11 @@ class Method(nn.Module, Generic[Params]):
         """How much the loss that makes experts share the rows counts; 0 for a method without one."""
         return 0.0
 
+    @property
+    def router_refits(self) -> list[int]:
+        """The steps after which the router is learnt anew from the experts' losses."""
+        return []
+
     def rate_of(self, parameter: str) -> float:
         """The learning rate of one of the method's own parameters, as a multiple of the method's rate."""
         return 1.0

@@ -30,8 +30,8 @@ class Start(Protocol):
         """Puts each of the rows `among` [n] into one of `parts` classes."""
         ...
 
-    def learnt(self, among: np.ndarray, classes: np.ndarray) -> Affine:
-        """Learns to tell the classes of the rows `among` [n] by what the router sees."""
+    def learnt(self, among: np.ndarray, classes: np.ndarray, parts: int) -> Affine:
+        """Learns to tell the `parts` classes of the rows `among` [n] by what the router sees."""
         ...
 
 

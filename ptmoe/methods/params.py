@@ -97,6 +97,7 @@ class PtmoeParams(DecomposedPromptParams):
 class PtmoeRoutedParams(PtmoeParams):
     router_init: PlainStart | LearntStart  # type: ignore[assignment]
     router_learning_rate: NonNegative
+    router_refits: list[Count]
     balance_loss: NonNegative
 
     @model_validator(mode="after")
@@ -108,6 +109,7 @@ class PtmoeRoutedParams(PtmoeParams):
 
 class PtmoeHierarchicalParams(PtmoeRoutedParams):
     num_groups: Count
+    router_refits: Annotated[list[Count], Field(max_length=0)]
 
     @model_validator(mode="after")
     def _groups_divide_the_experts(self) -> Self:

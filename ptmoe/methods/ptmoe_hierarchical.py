@@ -79,12 +79,14 @@ class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], Prompt
         self.b.data.copy_(b.expand_as(self.b))
 
     def start_router(self, start: Start) -> None:
-        groups = start.split(start.rows, self.params.num_groups)
-        self.group_router.start(start.learnt(start.rows, groups))
+        count = self.params.num_groups
+        groups = start.split(start.rows, count)
+        self.group_router.start(start.learnt(start.rows, groups, count))
         for group, router in enumerate(self.expert_routers):
             rows = start.rows[groups == group]
             assert isinstance(router, Router)
-            router.start(start.learnt(rows, start.split(rows, router.linear.out_features)))
+            experts = router.linear.out_features
+            router.start(start.learnt(rows, start.split(rows, experts), experts))
 
     def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x = masked_mean(embeds, mask)

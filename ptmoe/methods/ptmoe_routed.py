@@ -20,12 +20,16 @@ class RoutedPromptTuningMoE(PromptTuningMoE):
     def balance_loss(self) -> float:
         return self.params.balance_loss
 
+    @property
+    def router_refits(self) -> list[int]:
+        return self.params.router_refits
+
     def rate_of(self, parameter: str) -> float:
         return self.params.router_learning_rate if parameter.startswith("router.") else 1.0
 
     def start_router(self, start: Start) -> None:
-        rows = start.rows
-        self.router.start(start.learnt(rows, start.split(rows, self.num_experts)))
+        rows, parts = start.rows, self.num_experts
+        self.router.start(start.learnt(rows, start.split(rows, parts), parts))
 
 
 METHOD = RoutedPromptTuningMoE

@@ -54,12 +54,14 @@ class AnswerLoss:
         loss_sum: summed cross entropy of the answer tokens, float32.
         num_tokens: how many answer tokens there are.
         exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
+        row_losses: [B] each row's part of `loss_sum`; None in training mode.
         routing: None for a method without a router.
     """
 
     loss_sum: Tensor
     num_tokens: Tensor
     exact: Tensor | None
+    row_losses: Tensor | None
     routing: Routing | None
 
 
@@ -185,13 +187,16 @@ class PromptedLM(nn.Module):
             self._answers = None
         targets = targets.index_select(0, answers)
         loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
-        exact = None
+        exact = row_losses = None
         if not self.training:
+            row = answers // joined.inputs_embeds.shape[1]
             # The likeliest token after the right ones is what greedy decoding says as long as it has erred nowhere.
             exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
-            exact[(answers // joined.inputs_embeds.shape[1])[logits.argmax(-1) != targets]] = False
+            exact[row[logits.argmax(-1) != targets]] = False
+            losses = F.cross_entropy(logits.float(), targets, reduction="none")
+            row_losses = losses.new_zeros(labels.shape[0]).index_add(0, row, losses)
         num_tokens = torch.tensor(targets.shape[0], device=targets.device)
-        return AnswerLoss(loss_sum, num_tokens, exact, joined.routing)
+        return AnswerLoss(loss_sum, num_tokens, exact, row_losses, joined.routing)
 
     def _logits(self, joined: Joined) -> Tensor:
         positions = {"position_ids": joined.position_ids} if self._takes_positions else {}

@@ -20,6 +20,7 @@ from ptmoe.training.checkpoint import Checkpoints
 from ptmoe.training.engine import Engine
 from ptmoe.training.job import TrainJob
 from ptmoe.training.log import StepLog, routing_sums
+from ptmoe.training.router_start import refit_router
 from ptmoe.training.schedule import learning_rate_at
 from ptmoe.training.stopping import STOPPED_STATUS, StopRequest
 
@@ -142,6 +143,8 @@ class Loop:
     def _after_step(self, stop: StopRequest) -> None:
         """Validates, logs, saves and stops where it is due."""
         train, step = self.job.train, self.step
+        if step in self.engine.model.method.router_refits:
+            refit_router(self.engine.model, self._training, self._pad, self.job.seed, step)
         if step % train.eval_steps == 0 or step == self.steps:
             self._validate()
         elif step % train.log_steps == 0:

@@ -23,6 +23,7 @@ from ptmoe.methods.router import Affine, masked_mean
 from ptmoe.models.prompted_lm import AnswerLoss, PromptedLM
 
 SAMPLE_ROWS = 512
+REFIT_ROWS = 256
 PIECE_ROWS = 32
 """Rows that are computed at once: a constant, so that nothing about the devices changes the start."""
 GRADIENT_COMPONENTS = 8
@@ -42,6 +43,17 @@ def start_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, see
     chosen = np.random.default_rng([seed, len(training)]).permutation(len(training))[:SAMPLE_ROWS]
     with threadpool_limits(1):
         method.start_router(STARTS[init](model, [training[row] for row in chosen.tolist()], pad_token_id, seed))
+
+
+def refit_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, seed: int, step: int) -> None:
+    """Learns a router anew from which expert answers best, on a sample that depends on seed and step alone."""
+    method = model.method
+    assert isinstance(method, PromptMixture)
+    chosen = np.random.default_rng([seed, step]).permutation(len(training))[:REFIT_ROWS]
+    model.eval()
+    with threadpool_limits(1):
+        method.start_router(LossRefit(model, [training[row] for row in chosen.tolist()], pad_token_id, seed))
+    model.train()
 
 
 class RouterStart:
@@ -81,19 +93,24 @@ class RouterStart:
     def _clustered(self, points: np.ndarray, parts: int) -> np.ndarray:
         return KMeans(parts, n_init=10, random_state=self._seed).fit_predict(points)  # type: ignore[arg-type]
 
-    def learnt(self, among: np.ndarray, classes: np.ndarray) -> Affine:
+    def learnt(self, among: np.ndarray, classes: np.ndarray, parts: int) -> Affine:
         """Returns W [N, H] and b [N] of a logistic regression from the inputs of the rows `among` [n] to their classes.
 
-        It is fitted on standardised inputs, and the standardisation is folded into W and b.
+        It is fitted on standardised inputs, and the standardisation is folded into W and b. A class without rows is
+        never chosen.
         """
-        inputs = self.inputs[among]
+        inputs, present = self.inputs[among], np.unique(classes)
         mean, scale = inputs.mean(0), inputs.std(0) + EPSILON
-        regression = LogisticRegression(max_iter=1000).fit((inputs - mean) / scale, classes)
-        weight, bias = regression.coef_, regression.intercept_
-        if len(weight) == 1:  # of two classes scikit-learn keeps the difference
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        weight = weight / scale
-        return Affine(torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ mean).float())
+        weight, bias = np.zeros((parts, inputs.shape[1])), np.full(parts, NEVER)
+        bias[present] = 0.0
+        if len(present) > 1:
+            regression = LogisticRegression(max_iter=1000).fit((inputs - mean) / scale, classes)
+            sides = np.array([[-0.5], [0.5]])  # of two classes scikit-learn keeps the difference
+            two = len(present) == 2
+            weight[present] = (sides * regression.coef_ if two else regression.coef_) / scale
+            bias[present] = sides[:, 0] * regression.intercept_ if two else regression.intercept_
+            bias[present] -= weight[present] @ mean
+        return Affine(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
 
 
 class DataSetStart(RouterStart):
@@ -147,7 +164,27 @@ class GradientStart(RouterStart):
         return self._clustered(PCA(components, random_state=self._seed).fit_transform(directions), parts)
 
 
+class LossRefit(RouterStart):
+    """Puts each row into the class of the expert that answers it best, once experts differ: a step of hard EM."""
+
+    @torch.no_grad()
+    def split(self, among: np.ndarray, parts: int) -> np.ndarray:
+        losses = torch.cat([self._losses(piece, parts) for piece in self._pieces])
+        return losses.argmin(dim=1).cpu().numpy()[among]
+
+    def _losses(self, piece: Batch, parts: int) -> Tensor:
+        """Returns [B, N] each row's loss under each expert."""
+        method, columns = self._model.method, []
+        assert isinstance(method, PromptMixture)
+        for weights in torch.eye(parts, device=piece.input_ids.device):
+            output = self._model(**piece.as_dict(), prompt=method.mix(weights.expand(len(piece.input_ids), -1)))
+            assert isinstance(output, AnswerLoss) and output.row_losses is not None
+            columns.append(output.row_losses)
+        return torch.stack(columns, dim=1)
+
+
 EPSILON = 1e-6
+NEVER = -1e4
 STARTS = {"clusters": RouterStart, "datasets": DataSetStart, "gradients": GradientStart}
 
 

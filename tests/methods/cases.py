@@ -25,7 +25,7 @@ PTMOE: dict[str, Any] = {
     **SVD,
     **ROUTER,
 }
-ROUTED_PTMOE: dict[str, Any] = PTMOE | {"router_learning_rate": 0.0, "balance_loss": 0.0}
+ROUTED_PTMOE: dict[str, Any] = PTMOE | {"router_learning_rate": 0.0, "router_refits": [], "balance_loss": 0.0}
 LAYERS = {"rank": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
 CASES: dict[str, dict[str, Any]] = {
     "untuned": {},

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ptmoe.data.batching import collate
 from ptmoe.data.encoded import Encoded
 from ptmoe.methods.router import balance_loss, masked_mean
 from ptmoe.training.engine import make_optimiser
-from ptmoe.training.router_start import STARTS, start_router
+from ptmoe.training.router_start import STARTS, LossRefit, refit_router, start_router
 from tests.methods.cases import fresh
 from tests.training.world import END
 
@@ -73,10 +74,22 @@ def test_more_and_fewer_data_sets_than_experts_leave_no_expert_without_rows(kind
 def test_the_regression_is_the_same_with_its_standardisation_folded_in():
     model = fresh("ptmoe_routed", router_init="datasets", num_experts=2)
     start = STARTS["datasets"](model, rows_of_kinds(kinds=2), 0, 0)
-    weight, bias = start.learnt(start.rows, start.split(start.rows, 2))
+    weight, bias = start.learnt(start.rows, start.split(start.rows, 2), 2)
     inputs = masked_mean(torch.from_numpy(start.inputs).unsqueeze(1), torch.ones(len(start.inputs), 1))
     gates = (inputs @ weight.T + bias).softmax(-1)
     assert ((gates[::2, 0] > 0.9) & (gates[1::2, 1] > 0.9)).all()
+
+
+def test_a_refit_gives_a_row_to_the_expert_that_answers_it_best():
+    model, rows = fresh("ptmoe_routed", num_experts=2, expert_init_noise=0.3).eval(), rows_of_kinds(kinds=2)
+    start = LossRefit(model, rows, 0, seed=0)
+    losses = [
+        model(**collate(rows, 0).as_dict(), prompt=model.method.mix(one.expand(len(rows), -1))).row_losses
+        for one in torch.eye(2)
+    ]
+    assert np.array_equal(start.split(start.rows, 2), torch.stack(losses).argmin(0).numpy())
+    refit_router(model, rows, 0, seed=0, step=1)  # type: ignore[arg-type]
+    assert set(chosen(model, rows).tolist()) == {0, 1}
 
 
 def test_balance_loss_is_one_for_even_shares_and_n_for_one_expert():

@@ -38,7 +38,8 @@ CASES: dict[str, dict[str, Any]] = {
     "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
     "ptmoe": PTMOE,
     "ptmoe_routed": ROUTED_PTMOE,
-    "ptmoe_hierarchical": ROUTED_PTMOE | {"num_experts": 4, "num_groups": 2},
+    # Not selective, so that three rows reach the routers of both groups.
+    "ptmoe_hierarchical": ROUTED_PTMOE | {"num_experts": 4, "num_groups": 2, "selective": False},
 }
 EXTRA: dict[str, dict[str, Any]] = {
     "residual_pt": {"prompt_length": 6, "bottleneck": 5},

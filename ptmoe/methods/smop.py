@@ -12,11 +12,11 @@ from torch import Tensor
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import NonNegative
 from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams
+from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams, LearntRouterParams, Start
 from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
 
 
-class SmopParams(ChunkedPromptParams):
+class SmopParams(ChunkedPromptParams, LearntRouterParams):
     router_noise: NonNegative
     router_bias: StrictBool
 
@@ -28,14 +28,16 @@ class SparseMixtureOfPrompts(ChunkedMixture[SmopParams]):
 
     def __init__(self, params: SmopParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
-        # prompt_routing.py, l. 96-115: orthogonal weights, no bias.
         self.router = Router(
-            geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, "orthogonal"
+            geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, params.router_init
         )
 
     @property
     def selective(self) -> bool:
         return True
+
+    def start_router(self, start: Start) -> None:
+        self.router.start(start.learnt(start.rows, start.split(start.rows, self.num_experts), self.num_experts))
 
     def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         gates = self.router(masked_mean(embeds, mask))

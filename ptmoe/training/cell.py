@@ -43,6 +43,7 @@ def train_here(job: TrainJob) -> None:
     from ptmoe.training.checkpoint import Checkpoints, weights_of
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
+    from ptmoe.training.router_start import start_router
 
     training, validation = read_rows(job)
     longest = int(max(training.lengths.max(), validation.lengths.max()))
@@ -53,6 +54,8 @@ def train_here(job: TrainJob) -> None:
     found = checkpoints.load()
     if found is not None:
         model.load_trainable_state(weights_of(found[0]))
+    else:
+        start_router(model, training, info.pad_token_id, job.seed, accelerator.device)
     loop = Loop(_make_engine(job, model, accelerator, info), job, training, validation, info.pad_token_id, checkpoints)
     if found is not None:
         loop.go_on_from(*found)

@@ -37,7 +37,9 @@ class Engine:
 
     def _setup(self) -> None:
         self.model.to(self.accelerator.device)
-        self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
+        prefix = "method."
+        ratios = [self.model.method.rate_of(name.removeprefix(prefix)) for name in self.trainable]
+        self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay, ratios)
 
     def forward(self, batch: Batch) -> AnswerLoss:
         """Computes the summed loss of one piece of a batch."""
@@ -57,7 +59,7 @@ class Engine:
             sum_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, self._train.max_grad_norm or float("inf"))
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["ratio"]
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         return norm.detach()
@@ -85,13 +87,21 @@ class Engine:
                 self._optimiser.state[parameter] = placed
 
 
-def make_optimiser(parameters: list[nn.Parameter], weight_decay: float) -> torch.optim.AdamW | None:
-    """Makes AdamW that decays matrices but neither biases nor the scales of norms; None where nothing is trained."""
+def make_optimiser(
+    parameters: list[nn.Parameter], weight_decay: float, ratios: list[float] | None = None
+) -> torch.optim.AdamW | None:
+    """Makes AdamW that decays matrices but neither biases nor the scales of norms; None where nothing is trained.
+
+    Args:
+        ratios: the rate of each parameter as a multiple of the method's; 1 by default. Each group has its `ratio`.
+    """
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter, ratio in zip(parameters, ratios or [1.0] * len(parameters), strict=True):
+        members.setdefault((ratio, parameter.ndim < 2), []).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": members[key], "weight_decay": 0.0 if key[1] else weight_decay, "ratio": key[0]}
+        for key in sorted(members)
     ]
-    groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=0.0, fused=True) if groups else None
 
 

@@ -19,9 +19,10 @@ from ptmoe.training.checkpoint import Checkpoints
 from ptmoe.training.engine import Engine
 from ptmoe.training.job import TrainJob
 from ptmoe.training.log import StepLog, routing_sums
+from ptmoe.training.router_start import refit_router
 from ptmoe.training.schedule import learning_rate_at
 from ptmoe.tuning.method import Routing
-from ptmoe.tuning.router import Router
+from ptmoe.tuning.router import Router, balance_loss
 
 VALIDATION_FACTOR = 2
 """Without activations to keep, validation takes this many times the rows of a training piece."""
@@ -122,12 +123,18 @@ class Loop:
             output = self.engine.forward(batch)
             # The mean over the answer tokens of the whole batch, however it is split over pieces and processes.
             loss = output.loss_sum / answer_tokens
-            self.engine.backward(loss, last=index == len(pieces) - 1)
+            share = len(places) / self.job.batch_size
+            self.engine.backward(self._with_balance(loss, output.routing, share), last=index == len(pieces) - 1)
             if len(places):
                 sums += self._numbers(loss, output.routing)
         norm = self.engine.step(learning_rate_at(self.step, self.job.learning_rate, self.job.train))
         share = norm if self._process[0] == 0 else torch.zeros_like(norm)
         self.log.add(torch.cat([sums[:1], share.reshape(1).to(sums), sums[1:]]))
+
+    def _with_balance(self, loss: Tensor, routing: Routing | None, share: float) -> Tensor:
+        """Adds the balance loss of a piece that has this share of the batch's rows; zero weight adds nothing."""
+        factor = self.engine.model.method.balance_loss
+        return loss if routing is None or not factor else loss + factor * share * balance_loss(routing.gates)
 
     def _numbers(self, loss: Tensor, routing: Routing | None) -> Tensor:
         loss = loss.detach().float().reshape(1)
@@ -136,6 +143,8 @@ class Loop:
     def _after_step(self, stop: StopRequest) -> None:
         """Validates, logs, saves and stops where it is due."""
         train, step = self.job.train, self.step
+        if step in self.engine.model.method.router_refits:
+            refit_router(self.engine.model, self._training, self._pad, self.job.seed, step)
         if step % train.eval_steps == 0 or step == self.steps:
             self._validate()
         elif step % train.log_steps == 0:

@@ -17,16 +17,20 @@ def router_parameters(hidden_size: int, num_experts: int, bias: bool) -> int:
     return num_experts * (hidden_size + bias)
 
 
-def auto_rank(budget: int, prompt_length: int, hidden_size: int, num_experts: int = 1, router: int = 0) -> int:
-    """Returns the largest R with N T R + R H + router <= budget; below 1 where there is none.
+def auto_rank(
+    budget: int, prompt_length: int, hidden_size: int, num_experts: int = 1, router: int = 0, num_factors: int = 1
+) -> int:
+    """Returns the largest R with N T R + G R H + router <= budget, G the number of B's; below 1 where there is none.
 
     With budget = T H, that of `pt`, this gives the paper's ranks: 39 for DPT and 36 for PT-MoE with two experts
     (table 9; the rule itself is not printed there, and counting no router would give 38).
     """
-    return (budget - router) // (num_experts * prompt_length + hidden_size)
+    return (budget - router) // (num_experts * prompt_length + num_factors * hidden_size)
 
 
-def solved_rank(params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0) -> int:
+def solved_rank(
+    params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0, num_factors: int = 1
+) -> int:
     """Returns the rank of a decomposed prompt: the number given, or what `auto` solves to.
 
     Raises:
@@ -34,7 +38,7 @@ def solved_rank(params: DecomposedPromptParams, hidden_size: int, num_experts: i
     """
     rank, length = params.rank, params.prompt_length
     if rank == "auto":
-        rank = auto_rank(length * hidden_size, length, hidden_size, num_experts, router)
+        rank = auto_rank(length * hidden_size, length, hidden_size, num_experts, router, num_factors)
         if rank < 1:
             raise ParamsError(
                 f"rank: auto finds no rank of 1 or more inside the budget of pt ({length * hidden_size} parameters at "

@@ -40,7 +40,7 @@ class Routing:
     Attributes:
         expert: [B] the expert with the highest gate.
         probability: [B] that expert's gate.
-        gates: [B, N] the softmax over experts.
+        gates: [B, N] the softmax over experts; with their gradient, so that a loss on them can train a router.
     """
 
     expert: Tensor
@@ -51,7 +51,7 @@ class Routing:
     def of(cls, gates: Tensor) -> Routing:
         """Reads the decisions off gates [B, N]."""
         probability, expert = gates.detach().max(dim=-1)
-        return cls(expert, probability, gates.detach())
+        return cls(expert, probability, gates)
 
     @property
     def entropy(self) -> Tensor:
@@ -145,6 +145,20 @@ class Method(nn.Module, Generic[Params]):
     def router_input(self) -> Literal["prompt", "question"]:
         """What the router looks at: the whole prompt, or the question in it."""
         return "prompt"
+
+    @property
+    def balance_loss(self) -> float:
+        """How much the loss that makes experts share the rows counts; 0 for a method without one."""
+        return 0.0
+
+    @property
+    def router_refits(self) -> list[int]:
+        """The steps after which the router is learnt anew from the experts' losses."""
+        return []
+
+    def rate_of(self, parameter: str) -> float:
+        """The learning rate of one of the method's own parameters, as a multiple of the method's rate."""
+        return 1.0
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         """Puts trainable layers into the base model, or makes its weights trainable; returns the base model."""

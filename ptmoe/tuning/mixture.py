@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar, get_args
 
+import numpy as np
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.fields import Count
-from ptmoe.tuning.method import PromptMethod, PromptParams, Routing, SoftPrompt
-from ptmoe.tuning.router import alone
+from ptmoe.config.fields import Count, NonNegative
+from ptmoe.tuning.method import MethodParams, PromptMethod, PromptParams, Routing, SoftPrompt
+from ptmoe.tuning.router import Affine, LearntStart, PlainStart, alone
 from ptmoe.tuning.svd import fit_length
 
 
@@ -30,8 +31,41 @@ class ChunkedPromptParams(PromptParams):
         return self
 
 
+class LearntRouterParams(MethodParams):
+    """How a router starts and learns; in the paper it starts at random and learns as the prompts do."""
+
+    router_init: PlainStart | LearntStart
+    router_learning_rate: NonNegative
+    router_refits: list[Count]
+    balance_loss: NonNegative
+
+    @model_validator(mode="after")
+    def _a_learnt_router_needs_a_bias(self) -> Self:
+        learnt = self.router_init in get_args(LearntStart) or self.router_refits
+        if learnt and not getattr(self, "router_bias", True):
+            raise ValueError(f"router_init {self.router_init} and router_refits need router_bias true")
+        return self
+
+
 Mixed = TypeVar("Mixed", bound=PromptParams)
 Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
+
+
+class Start(Protocol):
+    """What training rows tell a router before training; ptmoe/training/router_start.py makes it."""
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The numbers of all rows."""
+        ...
+
+    def split(self, among: np.ndarray, parts: int) -> np.ndarray:
+        """Puts each of the rows `among` [n] into one of `parts` classes."""
+        ...
+
+    def learnt(self, among: np.ndarray, classes: np.ndarray, parts: int) -> Affine:
+        """Learns to tell the `parts` classes of the rows `among` [n] by what the router sees."""
+        ...
 
 
 class PromptMixture(PromptMethod[Mixed]):
@@ -59,6 +93,21 @@ class PromptMixture(PromptMethod[Mixed]):
 
     def mix(self, weights: Tensor) -> Tensor:
         """Returns the prompts [B, P, H] of weights [B, N]."""
+        raise NotImplementedError
+
+    @property
+    def balance_loss(self) -> float:
+        return getattr(self.params, "balance_loss", 0.0)
+
+    @property
+    def router_refits(self) -> list[int]:
+        return getattr(self.params, "router_refits", [])
+
+    def rate_of(self, parameter: str) -> float:
+        return getattr(self.params, "router_learning_rate", 1.0) if "router" in parameter else 1.0
+
+    def start_router(self, start: Start) -> None:
+        """Sets the router to what training rows teach; for methods with `LearntRouterParams`."""
         raise NotImplementedError
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:

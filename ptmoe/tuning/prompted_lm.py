@@ -24,7 +24,7 @@ from ptmoe.tuning.adapters import (
     write_adapter,
 )
 from ptmoe.tuning.joining import Joined, place
-from ptmoe.tuning.method import Method, Routing
+from ptmoe.tuning.method import Method, Routing, SoftPrompt
 from ptmoe.tuning.registry import load_method, method_params
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ class AnswerLoss(NamedTuple):
         loss_sum: summed cross entropy of the answer tokens, float32.
         num_tokens: how many answer tokens there are.
         exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
+        row_losses: [B] each row's part of `loss_sum`; None in training mode.
         routing: None for a method without a router.
     """
 
     loss_sum: Tensor
     num_tokens: Tensor
     exact: Tensor | None
+    row_losses: Tensor | None
     routing: Routing | None
 
 
@@ -126,6 +128,7 @@ class PromptedLM(nn.Module):
         attention_mask: Tensor,
         prompt_mask: Tensor | None = None,
         question_mask: Tensor | None = None,
+        prompt: Tensor | None = None,
     ) -> Joined:
         """Makes each row's prompt and joins it with the text.
 
@@ -134,19 +137,20 @@ class PromptedLM(nn.Module):
             attention_mask: [B, T] 0 at padding, on either side.
             prompt_mask: [B, T] what a router may see, never an answer; all of the text by default.
             question_mask: [B, T] the question alone, for methods that route on it; `prompt_mask` by default.
+            prompt: [B, P, H] stands before the text in place of what the method would make.
         """
         embeds = self.base.get_input_embeddings()(input_ids)
         seen = attention_mask if prompt_mask is None else prompt_mask
         if self.method.router_input == "question" and question_mask is not None:
             seen = question_mask
         with torch.autocast(embeds.device.type, enabled=False):
-            prompt = self.method.soft_prompt(embeds, seen.bool())
-        embeds = embeds if prompt.text is None else prompt.text.to(embeds.dtype)
+            made = SoftPrompt(prompt) if prompt is not None else self.method.soft_prompt(embeds, seen.bool())
+        embeds = embeds if made.text is None else made.text.to(embeds.dtype)
         attention_mask = attention_mask.long()
-        if prompt.embeds.shape[1]:
-            embeds, attention_mask = place(prompt.embeds, embeds, attention_mask)
+        if made.embeds.shape[1]:
+            embeds, attention_mask = place(made.embeds, embeds, attention_mask)
         positions = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)
-        return Joined(embeds, attention_mask, positions, prompt.routing)
+        return Joined(embeds, attention_mask, positions, made.routing)
 
     def forward(
         self,
@@ -155,6 +159,7 @@ class PromptedLM(nn.Module):
         labels: Tensor | None = None,
         prompt_mask: Tensor | None = None,
         question_mask: Tensor | None = None,
+        prompt: Tensor | None = None,
     ) -> TextLogits | AnswerLoss:
         """Computes the loss of the answers, or the logits of the text.
 
@@ -164,10 +169,11 @@ class PromptedLM(nn.Module):
             labels: [B, T] the token at answer positions, -100 elsewhere. Logits are computed at answers only.
             prompt_mask: [B, T] as in `join`; with labels the default leaves out the answers.
             question_mask: [B, T] as in `join`.
+            prompt: [B, P, H] as in `join`.
         """
         if labels is not None and prompt_mask is None:
             prompt_mask = attention_mask.bool() & (labels == IGNORED)
-        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
+        joined = self.join(input_ids, attention_mask, prompt_mask, question_mask, prompt)
         if labels is None:
             logits = self._logits(joined)
             return TextLogits(logits[:, -input_ids.shape[1] :], joined.routing)
@@ -180,13 +186,16 @@ class PromptedLM(nn.Module):
             self._answers = None
         targets = targets.index_select(0, answers)
         loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
-        exact = None
+        exact = row_losses = None
         if not self.training:
+            row = answers // joined.inputs_embeds.shape[1]
             # The likeliest token after the right ones is what greedy decoding says as long as it has erred nowhere.
             exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
-            exact[(answers // joined.inputs_embeds.shape[1])[logits.argmax(-1) != targets]] = False
+            exact[row[logits.argmax(-1) != targets]] = False
+            losses = F.cross_entropy(logits.float(), targets, reduction="none")
+            row_losses = losses.new_zeros(labels.shape[0]).index_add(0, row, losses)
         num_tokens = torch.tensor(targets.shape[0], device=targets.device)
-        return AnswerLoss(loss_sum, num_tokens, exact, joined.routing)
+        return AnswerLoss(loss_sum, num_tokens, exact, row_losses, joined.routing)
 
     def _logits(self, joined: Joined) -> Tensor:
         positions = {"position_ids": joined.position_ids} if self._takes_positions else {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+PlainStart = Literal["default", "orthogonal", "zero_bias"]
+LearntStart = Literal["datasets", "clusters", "gradients"]
 
 
 def masked_mean(embeds: Tensor, mask: Tensor) -> Tensor:
@@ -21,12 +24,20 @@ def masked_mean(embeds: Tensor, mask: Tensor) -> Tensor:
     return torch.einsum("bt,bth->bh", weights, embeds.float())
 
 
+class Affine(NamedTuple):
+    """Logits W x + b: `weight` [N, H], `bias` [N]."""
+
+    weight: Tensor
+    bias: Tensor
+
+
 class Router(nn.Module):
     """Gates p = softmax(W x + b) over experts; logits are multiplied by 1 + noise in training.
 
     Args:
         noise: standard deviation of the multiplicative noise (paper, section 3.3: 0.01).
-        init: `default` (torch's linear layer), `orthogonal` (as SMoP), `zero_bias` (default, with a bias of zero).
+        init: `default` (torch's linear layer), `orthogonal` (as SMoP), `zero_bias` (default, with a bias of zero);
+            what is learnt from training rows replaces `default` (ptmoe/training/router_start.py).
     """
 
     def __init__(
@@ -35,7 +46,7 @@ class Router(nn.Module):
         num_experts: int,
         bias: bool,
         noise: float,
-        init: Literal["default", "orthogonal", "zero_bias"] = "default",
+        init: PlainStart | LearntStart = "default",
     ) -> None:
         super().__init__()
         self.noise = noise
@@ -46,6 +57,12 @@ class Router(nn.Module):
             nn.init.orthogonal_(self.linear.weight)
         elif init == "zero_bias" and bias:
             nn.init.zeros_(self.linear.bias)
+
+    @torch.no_grad()
+    def start(self, at: Affine) -> None:
+        """Sets W and b; the layer must have a bias."""
+        self.linear.weight.copy_(at.weight)
+        self.linear.bias.copy_(at.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns gates [B, N] of inputs [B, H]."""
@@ -64,6 +81,15 @@ def expert_weights(gates: Tensor, selective: bool, probationary: bool) -> Tensor
     """
     kept = F.one_hot(gates.argmax(dim=-1), gates.shape[-1]).to(gates) if selective else torch.ones_like(gates)
     return gates * kept if probationary else kept + (gates - gates.detach())
+
+
+def balance_loss(gates: Tensor) -> Tensor:
+    """N sum_i f_i p_i of gates [B, N]: f_i the share of rows whose highest gate is i, p_i the mean gate.
+
+    1 where experts share the rows evenly, N where one has all (Fedus et al. 2022, Switch Transformers, equation 4).
+    """
+    share = F.one_hot(gates.argmax(dim=-1), gates.shape[-1]).to(gates).mean(dim=0)
+    return gates.shape[-1] * (share * gates.mean(dim=0)).sum()
 
 
 def alone(weights: Tensor, expert: int) -> Tensor:

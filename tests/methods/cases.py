@@ -13,6 +13,7 @@ from tests.models.bases import VOCABULARY, tiny_base
 HIDDEN = 24
 SVD = {"svd_padding": "seeded"}
 ROUTER = {"router_noise": 0.01, "router_bias": True}
+LEARNT = {"router_learning_rate": 1.0, "router_refits": [], "balance_loss": 0.0}
 PTMOE: dict[str, Any] = {
     "prompt_length": 6,
     "num_experts": 3,
@@ -24,7 +25,9 @@ PTMOE: dict[str, Any] = {
     "expert_init_noise": 0.1,
     **SVD,
     **ROUTER,
+    **LEARNT,
 }
+ROUTED_PTMOE: dict[str, Any] = PTMOE | {"router_learning_rate": 0.0}
 LAYERS = {"rank": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
 CASES: dict[str, dict[str, Any]] = {
     "untuned": {},
@@ -33,9 +36,12 @@ CASES: dict[str, dict[str, Any]] = {
     "hydralora": LAYERS | {"num_experts": 2, "router_bias": False},
     "pt": {"prompt_length": 6},
     "dpt": {"prompt_length": 6, "rank": 4, **SVD},
-    "smop": {"prompt_length": 6, "num_experts": 2, **ROUTER},
+    "smop": {"prompt_length": 6, "num_experts": 2, "router_init": "orthogonal", **ROUTER, **LEARNT},
     "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
     "ptmoe": PTMOE,
+    "ptmoe_routed": ROUTED_PTMOE,
+    # Not selective, so that three rows reach the routers of both groups.
+    "ptmoe_hierarchical": ROUTED_PTMOE | {"num_experts": 4, "num_groups": 2, "selective": False},
 }
 EXTRA: dict[str, dict[str, Any]] = {
     "residual_pt": {"prompt_length": 6, "bottleneck": 5},
@@ -51,7 +57,7 @@ EXTRA: dict[str, dict[str, Any]] = {
 }
 ALL = CASES | EXTRA
 TRAINED = [name for name in ALL if name != "untuned"]
-ROUTED = ["smop", "attempt", "ptmoe"]
+ROUTED = ["smop", "attempt", "ptmoe", "ptmoe_routed", "ptmoe_hierarchical"]
 _FUSED = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
 
 

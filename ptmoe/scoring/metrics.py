@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ptmoe.errors import ScoringError
-from ptmoe.scoring.math import score_math
+from ptmoe.metrics import math
 from ptmoe.scoring.qa import score_qa
 
-COLUMNS = {"qa": ("em", "f1"), "math": ("accuracy", "accuracy_strict")}
+COLUMNS = {"qa": ("em", "f1"), "math": math.COLUMNS}
 # The prompt asks for "The answer is:", and the official rule of MetaMath counts an answer without it as wrong.
 HEADLINE = {"qa": "f1", "math": "accuracy_strict"}
 SECOND = {"qa": "em", "math": "accuracy"}
-NAMES = {"em": "EM", "f1": "F1", "accuracy": "accuracy", "accuracy_strict": "strict accuracy"}
-RULES = {"qa": ("mrqa",), "math": ("numeric", "metamath")}
+NAMES = {"em": "EM", "f1": "F1"} | math.NAMES
+RULES = {"qa": ("mrqa",), "math": math.RULES}
 
 
 def score_one(metric: str, rule: str, prediction: str | None, answers: Sequence[str]) -> dict[str, float]:
@@ -28,4 +28,4 @@ def score_one(metric: str, rule: str, prediction: str | None, answers: Sequence[
         raise ScoringError("an example has no gold answer; give at least one")
     if prediction is None:
         return dict.fromkeys(COLUMNS[metric], 0.0)
-    return score_qa(prediction, answers) if metric == "qa" else score_math(prediction, answers, rule)
+    return score_qa(prediction, answers) if metric == "qa" else math.score(prediction, answers, rule)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ptmoe.scoring.math import metamath_correct, metamath_extract, score_math
+from ptmoe.metrics import math
+from ptmoe.scoring.metamath import metamath_correct, metamath_extract
 from ptmoe.scoring.qa import score_qa
 from tests.scoring import restated_rules
 
@@ -49,5 +50,5 @@ def test_restated_metamath_rule_agrees():
 
 def test_numeric_rule_on_cases_written_by_hand():
     for case in read("numeric.jsonl"):
-        scores = score_math(case["prediction"], [case["answer"]])
+        scores = math.score(case["prediction"], [case["answer"]])
         assert scores == {"accuracy": case["accuracy"], "accuracy_strict": case["accuracy_strict"]}, case

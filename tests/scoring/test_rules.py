@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptmoe.errors import ScoringError
+from ptmoe.metrics.math import score as score_math
 from ptmoe.scoring.averages import average, weights
-from ptmoe.scoring.math import score_math
 from ptmoe.scoring.metrics import score_one
 from ptmoe.scoring.qa import score_qa
 
@@ -42,7 +42,7 @@ def test_a_missing_prediction_scores_zero_and_no_gold_answer_is_an_error():
     assert score_one("qa", "mrqa", None, ["x"]) == {"em": 0, "f1": 0}
     with pytest.raises(ScoringError, match="no gold answer"):
         score_one("qa", "mrqa", "x", [])
-    with pytest.raises(ScoringError, match="numeric, metamath"):
+    with pytest.raises(ScoringError, match="numeric, latex, metamath"):
         score_one("math", "mrqa", "x", ["x"])
 
 

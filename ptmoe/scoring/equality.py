@@ -24,7 +24,7 @@ TOLERANCE = Fraction(1, 10_000)
 # Calls of Python functions that math-verify may spend on one example.
 CALLS = 500_000
 # Bounds on what math-verify may read: characters, depth of brackets, elements of a list.
-LONGEST_MATHEMATICS, DEEPEST, MOST_ELEMENTS = 300, 12, 20
+LONGEST_MATHEMATICS, DEEPEST, MOST_ELEMENTS = 300, 8, 20
 # Digits that a power or a factorial may have written out.
 _MOST_DIGITS = 20_000
 

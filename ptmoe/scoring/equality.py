@@ -73,10 +73,11 @@ def equal(given: str, gold: str, mathematics: bool = True, effort: Effort | None
     lists = _elements(given), _elements(gold)
     if lists[0] and lists[1]:
         return _same_lists(lists[0], lists[1], mathematics, effort)
-    if (lists[0] or lists[1] or ("-",))[0] == "":
+    several = lists[0] or lists[1]
+    if several and not several[0]:
         # One value, said more than once, is that value: `1/2 or 0.5`.
-        one, (_, several) = (gold, lists[0]) if lists[0] else (given, lists[1] or ("", []))
-        return len(several) <= MOST_ELEMENTS and all(equal(element, one, mathematics, effort) for element in several)
+        one, elements = gold if lists[0] else given, several[1]
+        return len(elements) <= MOST_ELEMENTS and all(equal(each, one, mathematics, effort) for each in elements)
     return mathematics and _same_value(min(given, gold), max(given, gold), effort)
 
 
@@ -104,17 +105,17 @@ def _key(text: str) -> str:
 
 def _elements(text: str) -> tuple[str, list[str]] | None:
     """Returns the brackets and elements of a list, brackets empty where the order does not count; else None."""
-    kind = ""
-    if text[:2] == "\\{" and text[-2:] == "\\}" and closing(text[1:]) == len(text) - 2:
-        text = text[2:-2]
-        elements = split(text, ",;")
-        return kind, [signed for element in elements for signed in _both_signs(element)]
     if text[:1] in ("(", "[") and closing(text) == len(text) - 1 and text[-1] in ")]":
-        kind, text = text[0] + text[-1], text[1:-1]
-    elements = split(text, ",;")
-    if not kind:
-        elements = [signed for element in elements for signed in _both_signs(element)]
-    return (kind, elements) if len(elements) > 1 else None
+        elements = split(text[1:-1], ",;")
+        return (text[0] + text[-1], elements) if len(elements) > 1 else None
+    braces = text[:2] == "\\{" and text[-2:] == "\\}" and closing(text[1:]) == len(text) - 2
+    elements = [
+        signed
+        for part in split(text[2:-2] if braces else text, ";")
+        for element in ([part] if number(part) is not None else split(part, ","))  # `1,000; 2,000` are two
+        for signed in _both_signs(element)
+    ]
+    return ("", elements) if braces or len(elements) > 1 else None
 
 
 def _both_signs(text: str) -> list[str]:

@@ -8,7 +8,7 @@ Grammar, in order; the first form that is there decides (strict extraction knows
               | ... "answer" (words) ("is" | ":") stated  any case, the last one that is no verdict (`is correct`)
               | last line that holds a value              its last value; an output of one line also as a whole
     box      := "\\boxed{" text "}"                        `\\fbox` too; `\\boxed{}` and `\\boxed{answer}` are mentions
-    joint    := "," | ";" | "and" | "or"                  `x = \\boxed{3} and y = \\boxed{5}` is `3, 5`
+    joint    := "," | ";" | "and" | "or"                  `x = \\boxed{3} and y = \\boxed{5}` is `3; 5`
     stated   := display | environment | bullets | line    the first two over any number of lines
     bullets  := two or more lines that begin with "*", "-" and a letter, or a bullet: one list
     line     := the first line that is not blank
@@ -95,7 +95,7 @@ def _last_value(text: str) -> tuple[str, ...]:
 
 
 def boxed(text: str) -> str | None:
-    """Returns what the last box holds, after those joined to it and a comma each; None without a filled box."""
+    """Returns what the last box holds, after those joined to it, with semicolons; None without a filled box."""
     joined: list[str] = []
     begin_of_next = len(text)
     for begin, end, content in reversed(list(_boxes(text))):
@@ -105,7 +105,7 @@ def boxed(text: str) -> str | None:
             break
         joined.insert(0, content)
         begin_of_next = begin
-    return ", ".join(joined) if joined else None
+    return "; ".join(joined) if joined else None
 
 
 def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
@@ -133,10 +133,9 @@ def stated(text: str) -> str:
         close = {"$$": "$$", "\\[": "\\]"}.get(display["open"], f"\\end{{{display['name']}}}")
         inside, end, rest = text[display.end() :].partition(close)
         if end:
-            shown = (
-                f"{display['open']}{inside}{end}{rest.splitlines()[0] if rest else ''}" if display["name"] else inside
-            )
-            return _BLANKS.sub(" ", shown).strip()
+            if display["name"]:
+                inside = f"{display['open']}{inside}{end}{''.join(rest.splitlines()[:1])}"
+            return _BLANKS.sub(" ", inside).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     bullets = []
     for line in lines:
@@ -144,4 +143,4 @@ def stated(text: str) -> str:
         if not bullet:
             break
         bullets.append(bullet[1])
-    return ", ".join(bullets) if len(bullets) > 1 else _BLANKS.sub(" ", (lines or [""])[0])
+    return "; ".join(bullets) if len(bullets) > 1 else _BLANKS.sub(" ", (lines or [""])[0])

@@ -5,7 +5,7 @@
               commands, and what stands between `$..$`, `\\(..\\)` or braces
     words  := runs of letters outside braces that are no function and no product of two letters; the end of a sentence
 
-`5 or 9` is `5, 9`; `5 to 9` is `5:9`; `minus 5` is `-5`. A line without a value is the whole line, as is one that
+`5 or 9` is `5; 9`; `5 to 9` is `5:9`; `minus 5` is `-5`. A line without a value is the whole line, as is one that
 begins with a choice (`(B) 12`). What follows `not` is no value.
 """
 
@@ -37,7 +37,7 @@ _TOKEN = re.compile(
 _SENTENCE = re.compile(r"(.*?[^.]?)[.?!](?:\s|$)")
 _OPERATION = re.compile(r"[A-Za-z]\s?[-+*/=]\s?[A-Za-z]")
 _NEGATIVE = ("negative", "minus")
-_JOINS = {"and": ", ", "or": ", ", "to": ":"}
+_JOINS = {"and": "; ", "or": "; ", "to": ":"}
 
 
 def without_emphasis(line: str) -> str:
@@ -135,6 +135,4 @@ def _trimmed(piece: str) -> str:
 def _can_be_value(text: str) -> bool:
     if text[:1] in ("^", "_"):
         return False  # the power of a unit
-    return any(sign.isdigit() or sign in "\\^" for sign in text) or bool(
-        re.search(r"[A-Za-z]\s?[-+*/=]\s?[A-Za-z]", text)
-    )
+    return any(sign.isdigit() or sign in "\\^" for sign in text) or bool(_OPERATION.search(text))

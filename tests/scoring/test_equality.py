@@ -73,6 +73,8 @@ def test_another_spelling_is_the_same_answer(stated, gold):
         ("1,2", "2,1", True),
         (r"\{1,2\}", "2,1", True),
         ("1,2,2", "1,1,2", False),
+        ("1,000; 2,000", "2000; 1000", True),
+        ("1,000; 2,000", "1; 0; 2; 0", False),
         ("1/2, 0.5", "0.5", True),
         ("1/2, 0.6", "0.5", False),
         (r"1 \pm \sqrt{2}", r"1 - \sqrt{2}, 1 + \sqrt{2}", True),

@@ -134,7 +134,7 @@ def stated(text: str) -> str:
         inside, end, rest = text[display.end() :].partition(close)
         if end:
             if display["name"]:
-                inside = f"{display['open']}{inside}{end}{''.join(rest.splitlines()[:1])}"
+                inside = display["open"] + inside + end + "".join(rest.splitlines()[:1])
             return _BLANKS.sub(" ", inside).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     bullets = []

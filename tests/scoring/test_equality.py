@@ -155,9 +155,8 @@ def test_mathematics_accepts_common_answers(text):
 
 def test_work_over_the_limit_makes_answers_differ_and_stops():
     one, two = r"\frac{1}{x} + \frac{1}{y}", r"\frac{x+y}{xy}"
-    spent = Effort(equality.CALLS)
-    assert equal(one, two, effort=spent)
-    few = Effort((equality.CALLS - spent.calls_left) // 10)
+    assert equal(one, two)
+    few = Effort(100)
     assert not equal(one, two, effort=few)
     assert few.calls_left < 0
     assert sys.getprofile() is None

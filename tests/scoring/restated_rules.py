@@ -61,3 +61,51 @@ def metamath(completion: str) -> int | None:
     if bottom == "0":
         return int(top)
     return None if int(bottom) == 0 else round(float(Fraction(int(top), int(bottom))))
+
+
+# --- MATH: two answers are equivalent when the same steps turn them into the same text -----------------------------
+
+
+def _argument(text: str) -> tuple[str, str]:
+    """Splits off the first argument of a LaTeX command: what stands in braces, else one character."""
+    if not text.startswith("{"):
+        return text[:1], text[1:]
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "{") - (sign == "}")
+        if depth == 0:
+            return text[1:place], text[place + 1 :]
+    return text[1:], ""
+
+
+def _in_braces(text: str, command: str, arguments: int) -> str:
+    """Writes the arguments of a command in braces, also where LaTeX takes single characters: `\\frac12`, `\\sqrt3`."""
+    before, found, after = text.partition(command)
+    if not found:
+        return text
+    written = ""
+    for _ in range(arguments):
+        argument, after = _argument(after)
+        written += "{" + argument + "}"
+    return before + command + written + _in_braces(after, command, arguments)
+
+
+def math_normalised(text: str) -> str:
+    for gone in ("\n", "\\!", "\\left", "\\right", "^{\\circ}", "^\\circ", "\\$"):
+        text = text.replace(gone, "")
+    text = text.replace("\\\\", "\\").replace("tfrac", "frac").replace("dfrac", "frac")
+    text = text.split("\\text{ ")[0] if text.count("\\text{ ") == 1 else text
+    text = text.replace("\\%", "").replace("%", "").replace(" .", " 0.").replace("{.", "{0.")
+    text = "0" + text if text.startswith(".") else text
+    name, equals, value = text.partition("=")
+    text = value if equals and "=" not in value and len(name) <= 2 else text
+    text = _in_braces(text, "\\sqrt", 1).replace(" ", "")
+    text = _in_braces(text, "\\frac", 2)
+    top, slash, bottom = text.partition("/")
+    whole = [part.removeprefix("-").isdigit() for part in (top, bottom)]
+    text = f"\\frac{{{top}}}{{{bottom}}}" if slash and all(whole) else text
+    return "\\frac{1}{2}" if text == "0.5" else text
+
+
+def math_equivalent(given: str, gold: str) -> bool:
+    return math_normalised(given) == math_normalised(gold)

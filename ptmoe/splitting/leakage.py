@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,17 +26,16 @@ class Prints:
     columns: dict[str, Any] = field(default_factory=lambda: {name: array("Q") for name in COLUMNS})
     _last_context: tuple[str, str] = ("", "")
 
-    def add(self, examples: Iterable[Example]) -> None:
-        for example in examples:
-            # Questions on one passage follow one another, and a passage is long.
-            if example.context != self._last_context[0]:
-                self._last_context = (example.context, digest(one_line(example.context)))
-            context = self._last_context[1] if example.context else ""
-            question = normalised(example.question)
-            texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
-            for name, parts in zip(COLUMNS, texts, strict=True):
-                empty = name == "context" and not context
-                self.columns[name].append(0 if empty else int(digest(*parts), 16))
+    def add(self, example: Example) -> None:
+        # Questions on one passage follow one another, and a passage is long.
+        if example.context != self._last_context[0]:
+            self._last_context = (example.context, digest(one_line(example.context)))
+        context = self._last_context[1] if example.context else ""
+        question = normalised(example.question)
+        texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
+        for name, parts in zip(COLUMNS, texts, strict=True):
+            empty = name == "context" and not context
+            self.columns[name].append(0 if empty else int(digest(*parts), 16))
 
     def take(self, rows: np.ndarray) -> Prints:
         """Returns the prints of some rows [n]."""

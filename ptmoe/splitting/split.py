@@ -11,15 +11,14 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from ptmoe.config.params import DataParams
 from ptmoe.examples.convert import Tally, examples_of
 from ptmoe.examples.example import Example
-from ptmoe.examples.tables import SCHEMA, batched, gather, to_batch, write_batches
+from ptmoe.examples.tables import collect, write_examples
 from ptmoe.examples.text import digest
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import write_json
@@ -27,6 +26,9 @@ from ptmoe.runtime.progress import say
 from ptmoe.sources.raw import raw_files
 from ptmoe.sources.registry import Use, uses
 from ptmoe.splitting.leakage import Prints, check_leakage, leakage
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SALT = "split"
 
@@ -36,18 +38,18 @@ class Rows:
     """Examples in a memory-mapped file, and the small columns that decide on them.
 
     Attributes:
-        batches: all rows, on disk.
+        examples: all rows, on disk.
         keys: [rows] hash of each row's content.
         prints: hashes that tell groups, and rows of other sets.
     """
 
-    batches: list[pa.RecordBatch]
+    examples: Dataset
     keys: np.ndarray
     prints: Prints
 
     def write(self, path: Path, chosen: np.ndarray) -> Prints:
         """Writes the chosen rows [n] in their order and returns their prints."""
-        write_batches(path, gather(self.batches, chosen))
+        write_examples(path, self.examples.select(chosen))
         return self.prints.take(chosen)
 
 
@@ -104,16 +106,15 @@ def _content(example: Example) -> str:
 
 
 def _stored(examples: Iterator[Example], path: Path) -> Rows:
-    """Writes rows to an Arrow file and maps it, so that a training set larger than memory can be split."""
     keys, prints = array("Q"), Prints()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-        for batch in batched(examples):
-            keys.extend(int(_content(example), 16) for example in batch)
-            prints.add(batch)
-            writer.write_batch(to_batch(batch))
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-    return Rows(batches, np.asarray(keys, np.uint64), prints)
+
+    def noted() -> Iterator[Example]:
+        for example in examples:
+            keys.append(int(_content(example), 16))
+            prints.add(example)
+            yield example
+
+    return Rows(collect(noted(), path), np.asarray(keys, np.uint64), prints)
 
 
 def choose(
@@ -144,7 +145,7 @@ def choose(
 
 def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:
     """Writes each test set of a source in its official order; with a limit, a seeded part of it."""
-    names = np.array([name for batch in rows.batches for name in batch.column("dataset").to_pylist()])
+    names = np.array(list(rows.examples["dataset"]))
     present = dict.fromkeys(names.tolist())
     written = {}
     for name in dict.fromkeys([*(name for name in use.source.datasets if name in present), *present]):

@@ -66,7 +66,7 @@ def write_examples(path: Path, examples: Dataset) -> None:
     """
     with whole_file(path) as temporary, parquet.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
         if len(examples):
-            tables: Iterator[Any] = examples.with_format("arrow").iter(WRITTEN_ROWS)
+            tables: Any = examples.with_format("arrow").iter(WRITTEN_ROWS)
             for table in tables:
                 writer.write_table(table.combine_chunks())
 

@@ -25,7 +25,7 @@ from ptmoe.runtime.files import write_json
 from ptmoe.runtime.progress import say
 from ptmoe.sources.raw import raw_files
 from ptmoe.sources.registry import Use, uses
-from ptmoe.splitting.leakage import Prints, check_leakage, leakage
+from ptmoe.splitting.leakage import Prints, check_leakage, count_near, leakage
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,6 +85,8 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
                 rows = _stored(_examples([use], raw, tallies), Path(scratch) / f"{use.name}.arrow")
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
     pairs = leakage(train_prints, validation_prints, tests)
+    names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}
+    count_near(pairs, {name: out / f"{place}.parquet" for name, place in names.items()})
     write_json(out / "datasets.json", datasets)
     sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
     sources = {name: tally.summary() for name, tally in tallies.items()}
@@ -123,7 +125,8 @@ def choose(
     """Divides rows so that a group lies on one side.
 
     Whole groups go to validation, in the order of their hash, until it has `validation_rows` rows; what the last
-    group has beyond that is left out of both sides.
+    group has beyond that is left out of both sides. scikit-learn's GroupShuffleSplit counts groups, not rows, and one
+    more group reshuffles all of them; here the other groups keep their places.
 
     Args:
         keys: [rows] hash of each row.

@@ -11,6 +11,7 @@ import sys
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from ruamel.yaml import YAML
 
 from ptmoe.config.params import Params, TableParams, read_yaml
 from ptmoe.examples.download import download_task
@@ -194,3 +195,12 @@ def test_params_say_what_is_wrong_with_a_table():
     assert f"{key}.anwsers: unknown key" in str(caught.value) and "2 fault(s)" in str(caught.value)
     files["mini_qa_train"] = "a.jsonl"
     Params(tree)
+
+
+def test_the_block_of_the_documentation_is_valid():
+    page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    block = YAML(typ="safe", pure=True).load(page.partition("```\nfiles:")[2].partition("```")[0])
+    assert [TableParams.model_validate(table).path for table in block.values()] == [
+        "data/own/orders.csv",
+        "someone/orders",
+    ]

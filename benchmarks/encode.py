@@ -22,10 +22,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, tra
 from transformers import PreTrainedTokenizerFast
 
 from ptmoe.config.params import Params
-from ptmoe.encoding.encoder import PromptEncoder, Statistics
+from ptmoe.encoding.encoder import PromptEncoder
+from ptmoe.encoding.task import write_encoded
 from ptmoe.examples.example import Example
-from ptmoe.examples.tables import batched, from_batch, read_batches, to_batch, write_batches
-from ptmoe.rows.encoded import EncodedSet, write_encoded
+from ptmoe.examples.tables import collect, read_examples, write_examples
+from ptmoe.rows.encoded import EncodedSet
 
 # The pattern by which Llama 3 splits text before it looks for byte pairs.
 LLAMA_3_PATTERN = "|".join(
@@ -105,11 +106,10 @@ def main() -> None:
     made = tokenizer(arguments.kind)
     with tempfile.TemporaryDirectory() as folder:
         table, out = Path(folder) / "rows.parquet", Path(folder) / "rows.arrow"
-        write_batches(table, (to_batch(rows) for rows in batched(examples(arguments.kind, arguments.rows))))
-        statistics = Statistics()
+        write_examples(table, collect(examples(arguments.kind, arguments.rows), Path(folder) / "examples.arrow"))
         started_s, busy_s = time.perf_counter(), time.process_time()
         encoder = PromptEncoder(made, template, MAX_LENGTH[arguments.kind], [made.convert_tokens_to_ids(SPECIAL[3])])
-        write_encoded(out, (encoder.encode(from_batch(batch), True, statistics) for batch in read_batches(table)))
+        statistics = write_encoded(read_examples([table], Path(folder)), encoder, True, out)
         took_s, busy_s = time.perf_counter() - started_s, time.process_time() - busy_s
         assert len(EncodedSet(out)) == statistics.rows
         size_mib = out.stat().st_size / 2**20

@@ -5,13 +5,14 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ptmoe.base.hub import local_folder
 from ptmoe.checks.check import Check
-from ptmoe.config.params import BaseParams, Params
+from ptmoe.config.params import BaseParams, Params, TableParams
 from ptmoe.runtime.errors import PtmoeError
-from ptmoe.sources.registry import HubPlace, ShippedPlace, UrlPlace, Use, uses
+from ptmoe.sources.registry import HubPlace, RemoteFile, ShippedPlace, UrlPlace, Use, uses
 
 TIMEOUT_S = 10
 
@@ -82,9 +83,13 @@ def source_checks(params: Params) -> Iterator[Check]:
 def source_check(task: str, use: Use, mirror: str) -> Check:
     """Looks for one source at its places, in order."""
     what = f"{task}: {use.name}"
+    if isinstance(use.local, TableParams) and use.local.revision:
+        place = HubPlace(hub=use.local.path, revision=use.local.revision, files=[RemoteFile(path="README.md")])
+        use = replace(use, local="", source=use.source.model_copy(update={"places": [place]}))
     if use.local:
-        there = Path(use.local).exists()
-        return Check(what, "ok" if there else "missing", use.local if there else f"{use.local} does not exist")
+        path = use.local if isinstance(use.local, str) else use.local.path
+        there = Path(path).exists()
+        return Check(what, "ok" if there else "missing", path if there else f"{path} does not exist")
     if mirror != "none" and "://" not in mirror:
         there = (Path(mirror) / use.name).exists()
         return Check(what, "ok" if there else "missing", f"{mirror}/{use.name}{'' if there else ' does not exist'}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -58,11 +58,39 @@ class BaseParams(Block):
     trust_remote_code: StrictBool
 
 
+class ColumnParams(Block):
+    """Which column of a table holds what; `answers.text` names a field inside a column."""
+
+    question: StrictStr
+    answers: StrictStr
+    context: StrictStr = ""
+    target: StrictStr = ""
+    id: StrictStr = ""
+    group: StrictStr = ""
+
+
+class TableParams(Block):
+    """A source in any form that `datasets` reads: a file, a folder, or an id on the Hub with its revision."""
+
+    path: StrictStr
+    columns: ColumnParams
+    revision: StrictStr = ""
+    name: StrictStr = ""
+    split: StrictStr = ""
+
+
+# A file of a form that the source's converter knows, or a table of any columns.
+LocalParams = Annotated[
+    Annotated[StrictStr, Tag("file")] | Annotated[TableParams, Tag("table")],
+    Discriminator(lambda value: "file" if isinstance(value, str) else "table"),
+]
+
+
 class DataParams(Block):
     train: Annotated[list[Name], Field(min_length=1)]
     in_domain: list[Name]
     out_of_domain: list[Name]
-    files: dict[Name, StrictStr]
+    files: dict[Name, LocalParams]
     train_rows: Amount
     validation_rows: Count
     test_rows: Amount

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.model import load_tokenizer, read_base_info
 from ptmoe.encoding.encoder import PromptEncoder, Statistics
-from ptmoe.examples.tables import from_batch, read_batches, row_count
-from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.examples.example import Example
+from ptmoe.examples.tables import BATCH_ROWS, FIELDS, quiet, read_examples
+from ptmoe.rows.encoded import SCHEMA
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import write_json
 from ptmoe.runtime.progress import Progress, say
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from ptmoe.config.params import TemplateParams
 
 
@@ -36,10 +39,11 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
     encoder = PromptEncoder(load_tokenizer(base_dir), template, max_length, read_base_info(base_dir).eos_token_ids)
     tests = sorted(str(path.relative_to(split).with_suffix("")) for path in split.glob("test/**/*.parquet"))
     report: dict[str, Any] = {"max_length": max_length, "template": template.model_dump() | encoder.description}
+    out.mkdir(parents=True, exist_ok=True)
     for name in ["train", "validation", *tests]:
-        is_test = name.startswith("test/")
-        statistics = Statistics()
-        write_encoded(out / f"{name}.arrow", _encoded(split / f"{name}.parquet", encoder, not is_test, statistics))
+        with tempfile.TemporaryDirectory(dir=out, prefix=".examples-") as cache:
+            examples = read_examples([split / f"{name}.parquet"], Path(cache))
+            statistics = write_encoded(examples, encoder, not name.startswith("test/"), out / f"{name}.arrow")
         report[name] = statistics.summary()
         if not statistics.rows:
             raise DataError(f"{task}: no row of {name} fits into {max_length} tokens; raise max_length.{task}")
@@ -52,9 +56,43 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
     )
 
 
-def _encoded(path: Path, encoder: PromptEncoder, with_targets: bool, statistics: Statistics) -> Iterator[list[Encoded]]:
-    total = row_count(path)
-    with Progress(f"Encoding {path.stem}", total, "row") as progress:
-        for batch in read_batches(path):
-            yield encoder.encode(from_batch(batch), with_targets, statistics)
-            progress.advance(batch.num_rows)
+def write_encoded(examples: Dataset, encoder: PromptEncoder, with_targets: bool, path: Path) -> Statistics:
+    """Encodes examples into an Arrow file, whole or not at all; memory holds one batch.
+
+    One process, because the tokenizer itself uses all cores: with `num_proc=2` on two cores the same rows cost 9%
+    more CPU time, and the batches of the file, hence its bytes, would depend on the number of cores.
+
+    Args:
+        examples: rows with the columns of `Example`.
+        encoder: of the task.
+        with_targets: whether target and end of turn follow the prompt.
+        path: the file.
+
+    Returns:
+        what became of the rows.
+    """
+    from datasets import Features
+
+    statistics = Statistics()
+
+    def encode(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        batch = [Example(*row) for row in zip(*(columns[name] for name in FIELDS), strict=True)]
+        rows = encoder.encode(batch, with_targets, statistics)
+        progress.advance(len(batch))
+        return {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with quiet(), Progress(f"Encoding {path.stem}", len(examples), "row") as progress:
+        # Written under a temporary name and renamed. The fingerprint lands in the file and must be the same everywhere.
+        examples.map(
+            encode,
+            batched=True,
+            batch_size=BATCH_ROWS,
+            writer_batch_size=BATCH_ROWS,
+            remove_columns=examples.column_names,
+            features=Features.from_arrow_schema(SCHEMA),
+            cache_file_name=str(path),
+            load_from_cache_file=False,
+            new_fingerprint="encoded",
+        )
+    return statistics

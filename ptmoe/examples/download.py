@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ptmoe.config.params import DataParams
+from ptmoe.config.params import DataParams, TableParams
 from ptmoe.examples.convert import Tally, examples_of
+from ptmoe.examples.loaded import fetch_table
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import sha256_of, write_json
 from ptmoe.runtime.progress import say
@@ -42,11 +43,14 @@ def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
 
 def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
     """Tries the places of a source in order; a place that fails is named aloud, never skipped in silence."""
-    places: Sequence[Place | str] = [use.local] if use.local else use.source.places
+    places: Sequence[Place | str | TableParams] = [use.local] if use.local else use.source.places
     failures = []
     for place in places:
         try:
-            origin, files = place_files(use.name, place, mirror, folder)
+            if isinstance(place, TableParams):
+                origin, files = fetch_table(use.name, place, folder)
+            else:
+                origin, files = place_files(use.name, place, mirror, folder)
             return {"source": use.name, "from": origin, "licence": use.source.licence} | _survey(use, files)
         except DataError as error:
             failures.append(str(error))

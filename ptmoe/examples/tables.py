@@ -1,12 +1,19 @@
-"""Examples as parquet files, written and read in batches so that memory stays small."""
+"""Examples on disk: an Arrow file that grows row by row, and the parquet files of a split.
+
+Both are read as `datasets.Dataset`, which maps them into memory, so that a set larger than memory can be handled.
+"""
 
 from __future__ import annotations
 
+import glob
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -14,85 +21,109 @@ from ptmoe.examples.example import Example
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import whole_file
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 FIELDS = [field.name for field in fields(Example)]
 SCHEMA = pa.schema([(name, pa.list_(pa.string()) if name == "answers" else pa.string()) for name in FIELDS])
+# Fixed, because it decides where the row groups of a file end and so its bytes.
 BATCH_ROWS = 2048
-GATHERED_ROWS = 16384
+WRITTEN_ROWS = 16384
 
 
-def to_batch(examples: list[Example]) -> pa.RecordBatch:
-    """Makes one batch of rows."""
-    columns = [[getattr(example, name) for example in examples] for name in FIELDS]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-    )
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hides the progress bars of `datasets` inside the block."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
 
 
-def from_batch(batch: pa.RecordBatch) -> list[Example]:
-    """Returns the examples of one batch."""
-    columns = [batch.column(name).to_pylist() for name in FIELDS]
-    return [Example(*row) for row in zip(*columns, strict=True)]
+def collect(examples: Iterable[Example], path: Path) -> Dataset:
+    """Writes examples to an Arrow file and returns them as a memory-mapped data set."""
+    from datasets import Dataset, Features
+    from datasets.arrow_writer import ArrowWriter
+
+    with ArrowWriter(
+        features=Features.from_arrow_schema(SCHEMA), path=str(path), writer_batch_size=BATCH_ROWS
+    ) as writer:
+        for example in examples:
+            writer.write({name: getattr(example, name) for name in FIELDS})
+        writer.finalize()
+    return Dataset.from_file(str(path))
 
 
-def batched(examples: Iterable[Example], rows: int = BATCH_ROWS) -> Iterator[list[Example]]:
-    """Yields lists of at most `rows` examples."""
-    batch: list[Example] = []
-    for example in examples:
-        batch.append(example)
-        if len(batch) == rows:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def write_examples(path: Path, examples: Dataset) -> None:
+    """Writes a parquet file, whole or not at all; the same rows give the same bytes.
 
-
-def write_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
-    """Writes a parquet file, whole or not at all; the same rows give the same bytes."""
+    `Dataset.to_parquet` writes the rows of a selection one slice a row, which takes four times as long.
+    """
     with whole_file(path) as temporary, parquet.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+        if len(examples):
+            tables: Any = examples.with_format("arrow").iter(WRITTEN_ROWS)
+            for table in tables:
+                writer.write_table(table.combine_chunks())
 
 
-def gather(batches: list[pa.RecordBatch], rows: np.ndarray) -> Iterator[pa.RecordBatch]:
-    """Yields the rows with the given numbers, in that order, from batches of `BATCH_ROWS` rows each.
-
-    Arrow's own `take` joins all batches first, which fails beyond 2 GiB of text.
+def read_examples(paths: list[Path], cache_dir: Path) -> Dataset:
+    """Reads parquet files as one data set.
 
     Args:
-        batches: all of `BATCH_ROWS` rows but the last.
-        rows: [n] row numbers.
-    """
-    for start in range(0, len(rows), GATHERED_ROWS):
-        wanted = rows[start : start + GATHERED_ROWS]
-        order = np.argsort(wanted, kind="stable")
-        holder, place = np.divmod(wanted[order], BATCH_ROWS)
-        cuts = np.flatnonzero(np.diff(holder)) + 1
-        parts = zip(np.split(holder, cuts), np.split(place, cuts), strict=True)
-        joined = pa.concat_batches([batches[int(number[0])].take(pa.array(places)) for number, places in parts])
-        yield joined.take(pa.array(np.argsort(order)))
-
-
-def read_batches(path: Path, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """Streams the rows of a file that `write_batches` wrote.
+        paths: files that `write_examples` wrote.
+        cache_dir: where `datasets` puts the Arrow file that it maps; the data set needs it as long as it lives.
 
     Raises:
-        DataError: the file is missing or damaged.
+        DataError: a file is missing or damaged.
     """
+    from datasets import Dataset, Features
+    from datasets.exceptions import DatasetGenerationError
+
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path} is missing; run `dvc repro split`")
     try:
-        with parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(rows, columns=FIELDS)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; run `dvc repro split`") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is no whole parquet file ({' '.join(str(error).split())})") from None
+        with quiet():
+            read: Any = Dataset.from_parquet(
+                [glob.escape(str(path)) for path in paths],
+                features=Features.from_arrow_schema(SCHEMA),
+                cache_dir=str(cache_dir),
+            )
+    except (DatasetGenerationError, pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise DataError(f"{', '.join(map(str, paths))}: no whole parquet file ({reason})") from None
+    return read
 
 
-def read_examples(path: Path) -> Iterator[Example]:
-    """Streams the examples of a split."""
-    for batch in read_batches(path):
-        yield from from_batch(batch)
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="ptmoe-examples-")
 
 
-def row_count(path: Path) -> int:
-    """Returns the number of rows of a file that `write_batches` wrote."""
-    return parquet.read_metadata(path).num_rows if path.is_file() else 0
+def load_examples(task: str, split: str = "train", root: str | Path = "data/split") -> Dataset:
+    """Returns the examples of a task as the split stage left them, for notebooks.
+
+    Args:
+        task: e.g. `qa`.
+        split: `train`, `validation`, `test` for all test sets in a row, or `test/<data set>`.
+        root: the folder of all splits.
+
+    Returns:
+        rows with the columns of `Example`, mapped from a file that is removed when the process ends.
+
+    Raises:
+        DataError: the split stage has not run, or the task has no such split.
+    """
+    folder = Path(root) / task
+    present = [str(path.relative_to(folder).with_suffix("")) for path in sorted(folder.rglob("*.parquet"))]
+    if not present:
+        raise DataError(f"{folder} holds no examples; run `dvc repro split` from the project's root")
+    names = [name for name in present if name == split or (split == "test" and name.startswith("test/"))]
+    if not names:
+        raise DataError(f"{task} has no split {split!r}; allowed: test, {', '.join(present)}")
+    return read_examples([folder / f"{name}.parquet" for name in names], Path(_scratch().name))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ptmoe.config.params import DataParams, read_yaml
+from ptmoe.config.params import DataParams, TableParams, read_yaml
 from ptmoe.runtime.errors import DataError, ParamsError
 
 SOURCES_FILE = Path(__file__).with_name("sources.yaml")
@@ -92,14 +92,17 @@ class Source(_Entry):
     places: list[Place] = []
 
 
+OWN_SOURCE = Source(converter="own", licence="the user's own")
+
+
 @dataclass(frozen=True)
 class Use:
-    """A source as one task uses it; `local` is a file or folder of the user's that replaces its places."""
+    """A source as one task uses it; `local` is the user's own file, folder or table that replaces its places."""
 
     name: str
     source: Source
     role: Role
-    local: str = ""
+    local: str | TableParams = ""
 
 
 @cache
@@ -120,12 +123,12 @@ def _use(name: str, role: Role, key: str, data: DataParams) -> Use:
     local = data.files.get(name, "")
     if name not in known:
         if local:
-            return Use(name, Source(converter="own", licence="the user's own"), role, local)
+            return Use(name, OWN_SOURCE, role, local)
         close = difflib.get_close_matches(name, [*known, *data.files], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ParamsError(
             f"data.{key}: unknown source {name!r}; {hint}known: {', '.join(known)}; "
-            f"or give its JSONL file under data.files.{name}"
+            f"or give its file under data.files.{name}"
         )
     source = known[name]
     if source.role is not None and (source.role == "train") != (role == "train"):
@@ -133,6 +136,8 @@ def _use(name: str, role: Role, key: str, data: DataParams) -> Use:
             f"data.{key}: source {name!r} is {'a training' if source.role == 'train' else 'a test'} set "
             f"(role {source.role} in sources.yaml) and cannot be used here"
         )
+    if isinstance(local, TableParams):
+        source = source.model_copy(update={"converter": "own"})
     return Use(name, source, role, local)
 
 

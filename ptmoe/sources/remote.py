@@ -40,18 +40,34 @@ def fetch_hub(place: HubPlace) -> tuple[str, list[Path]]:
     Raises:
         DataError: the repository, revision or a file is not there, or the Hub cannot be reached.
     """
+    patterns = [file.path for file in place.files]
+    snapshot = fetch_snapshot(place.hub, place.revision, patterns)
+    files: list[Path] = []
+    for pattern in patterns:
+        found = sorted(snapshot.glob(pattern))
+        if not found:
+            advice = _ADVICE if offline() else "its layout has changed"
+            raise DataError(f"{place.hub} at {place.revision}: no file matches {pattern}; {advice}")
+        files += found
+    if len(place.revision) != len(snapshot.name):
+        moved = "" if snapshot.name.startswith(place.seen) else f"; it was looked at when it was at {place.seen}"
+        say(f"  {place.hub}: {place.revision} is {snapshot.name}{moved}; write it into sources.yaml to freeze it")
+    return snapshot.name, files
+
+
+def fetch_snapshot(hub: str, revision: str, patterns: list[str]) -> Path:
+    """Gets the files of a data set on the Hub that match a pattern; the folder's name is the full commit.
+
+    Raises:
+        DataError: the repository or revision is not there, or the Hub cannot be reached.
+    """
     from huggingface_hub import errors, snapshot_download
 
-    what = f"{place.hub} at {place.revision}"
-    patterns = [file.path for file in place.files]
+    what = f"{hub} at {revision}"
     try:
-        snapshot = Path(
+        return Path(
             snapshot_download(
-                place.hub,
-                repo_type="dataset",
-                revision=place.revision,
-                allow_patterns=patterns,
-                local_files_only=offline(),
+                hub, repo_type="dataset", revision=revision, allow_patterns=patterns, local_files_only=offline()
             )
         )
     except errors.RepositoryNotFoundError:
@@ -61,16 +77,6 @@ def fetch_hub(place: HubPlace) -> tuple[str, list[Path]]:
     except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, OSError) as error:
         reason = "offline, and not in the Hub cache" if offline() else type(error).__name__
         raise DataError(f"{what} cannot be reached ({reason}); {_ADVICE}") from None
-    files: list[Path] = []
-    for pattern in patterns:
-        found = sorted(snapshot.glob(pattern))
-        if not found:
-            raise DataError(f"{what}: no file matches {pattern}; {_ADVICE if offline() else 'its layout has changed'}")
-        files += found
-    if len(place.revision) != len(snapshot.name):
-        moved = "" if snapshot.name.startswith(place.seen) else f"; it was looked at when it was at {place.seen}"
-        say(f"  {place.hub}: {place.revision} is {snapshot.name}{moved}; write it into sources.yaml to freeze it")
-    return snapshot.name, files
 
 
 def cache_folder() -> Path:

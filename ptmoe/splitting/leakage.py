@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pyarrow import parquet
 
 from ptmoe.examples.example import Example
 from ptmoe.examples.text import digest, normalised, one_line
 from ptmoe.runtime.errors import DataError
+from ptmoe.splitting.near import near_duplicates
 
 COLUMNS = ("question", "normalised_question", "context", "row", "group")
 
@@ -27,17 +29,16 @@ class Prints:
     columns: dict[str, Any] = field(default_factory=lambda: {name: array("Q") for name in COLUMNS})
     _last_context: tuple[str, str] = ("", "")
 
-    def add(self, examples: Iterable[Example]) -> None:
-        for example in examples:
-            # Questions on one passage follow one another, and a passage is long.
-            if example.context != self._last_context[0]:
-                self._last_context = (example.context, digest(one_line(example.context)))
-            context = self._last_context[1] if example.context else ""
-            question = normalised(example.question)
-            texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
-            for name, parts in zip(COLUMNS, texts, strict=True):
-                empty = name == "context" and not context
-                self.columns[name].append(0 if empty else int(digest(*parts), 16))
+    def add(self, example: Example) -> None:
+        # Questions on one passage follow one another, and a passage is long.
+        if example.context != self._last_context[0]:
+            self._last_context = (example.context, digest(one_line(example.context)))
+        context = self._last_context[1] if example.context else ""
+        question = normalised(example.question)
+        texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
+        for name, parts in zip(COLUMNS, texts, strict=True):
+            empty = name == "context" and not context
+            self.columns[name].append(0 if empty else int(digest(*parts), 16))
 
     def take(self, rows: np.ndarray) -> Prints:
         """Returns the prints of some rows [n]."""
@@ -69,6 +70,28 @@ def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict
         pairs[f"{name} in train"] = overlap(train, prints)
         pairs[f"{name} in validation"] = overlap(validation, prints)
     return pairs
+
+
+def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None:
+    """Adds to every pair the rows whose question is nearly one of the other set, `near_duplicates`.
+
+    They are reported and change nothing: most of them are one problem with other numbers, which a test may well ask.
+
+    Args:
+        pairs: what `leakage` returned.
+        files: set -> its parquet file.
+    """
+    questions = {
+        name: [normalised(text) for text in parquet.read_table(path, columns=["question"])["question"].to_pylist()]
+        for name, path in files.items()
+    }
+    for known in ("train", "validation"):
+        ending = f" in {known}"
+        names = [pair.removesuffix(ending) for pair in pairs if pair.endswith(ending)]
+        near = near_duplicates(questions[known], [text for name in names for text in questions[name]])
+        for name in names:
+            count, near = near[: len(questions[name])].sum(), near[len(questions[name]) :]
+            pairs[name + ending]["near_duplicates"] = int(count)
 
 
 def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: float) -> None:

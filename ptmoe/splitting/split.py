@@ -11,22 +11,24 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from ptmoe.config.params import DataParams
 from ptmoe.examples.convert import Tally, examples_of
 from ptmoe.examples.example import Example
-from ptmoe.examples.tables import SCHEMA, batched, gather, to_batch, write_batches
+from ptmoe.examples.tables import collect, write_examples
 from ptmoe.examples.text import digest
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import write_json
 from ptmoe.runtime.progress import say
 from ptmoe.sources.raw import raw_files
 from ptmoe.sources.registry import Use, uses
-from ptmoe.splitting.leakage import Prints, check_leakage, leakage
+from ptmoe.splitting.leakage import Prints, check_leakage, count_near, leakage
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SALT = "split"
 
@@ -36,18 +38,18 @@ class Rows:
     """Examples in a memory-mapped file, and the small columns that decide on them.
 
     Attributes:
-        batches: all rows, on disk.
+        examples: all rows, on disk.
         keys: [rows] hash of each row's content.
         prints: hashes that tell groups, and rows of other sets.
     """
 
-    batches: list[pa.RecordBatch]
+    examples: Dataset
     keys: np.ndarray
     prints: Prints
 
     def write(self, path: Path, chosen: np.ndarray) -> Prints:
         """Writes the chosen rows [n] in their order and returns their prints."""
-        write_batches(path, gather(self.batches, chosen))
+        write_examples(path, self.examples.select(chosen))
         return self.prints.take(chosen)
 
 
@@ -83,6 +85,8 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
                 rows = _stored(_examples([use], raw, tallies), Path(scratch) / f"{use.name}.arrow")
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
     pairs = leakage(train_prints, validation_prints, tests)
+    names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}
+    count_near(pairs, {name: out / f"{place}.parquet" for name, place in names.items()})
     write_json(out / "datasets.json", datasets)
     sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
     sources = {name: tally.summary() for name, tally in tallies.items()}
@@ -104,16 +108,15 @@ def _content(example: Example) -> str:
 
 
 def _stored(examples: Iterator[Example], path: Path) -> Rows:
-    """Writes rows to an Arrow file and maps it, so that a training set larger than memory can be split."""
     keys, prints = array("Q"), Prints()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-        for batch in batched(examples):
-            keys.extend(int(_content(example), 16) for example in batch)
-            prints.add(batch)
-            writer.write_batch(to_batch(batch))
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-    return Rows(batches, np.asarray(keys, np.uint64), prints)
+
+    def noted() -> Iterator[Example]:
+        for example in examples:
+            keys.append(int(_content(example), 16))
+            prints.add(example)
+            yield example
+
+    return Rows(collect(noted(), path), np.asarray(keys, np.uint64), prints)
 
 
 def choose(
@@ -122,7 +125,8 @@ def choose(
     """Divides rows so that a group lies on one side.
 
     Whole groups go to validation, in the order of their hash, until it has `validation_rows` rows; what the last
-    group has beyond that is left out of both sides.
+    group has beyond that is left out of both sides. scikit-learn's GroupShuffleSplit counts groups, not rows, and one
+    more group reshuffles all of them; here the other groups keep their places.
 
     Args:
         keys: [rows] hash of each row.
@@ -144,7 +148,7 @@ def choose(
 
 def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:
     """Writes each test set of a source in its official order; with a limit, a seeded part of it."""
-    names = np.array([name for batch in rows.batches for name in batch.column("dataset").to_pylist()])
+    names = np.array(list(rows.examples["dataset"]))
     present = dict.fromkeys(names.tolist())
     written = {}
     for name in dict.fromkeys([*(name for name in use.source.datasets if name in present), *present]):

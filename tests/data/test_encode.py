@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ from ptmoe.config.params import Params, TemplateParams
 from ptmoe.encoding.encoder import PromptEncoder, Statistics
 from ptmoe.encoding.task import encode_task
 from ptmoe.examples.example import Example
-from ptmoe.examples.tables import to_batch, write_batches
-from ptmoe.rows.encoded import Encoded, EncodedSet, write_encoded
+from ptmoe.examples.tables import collect, write_examples
+from ptmoe.rows.encoded import Encoded, EncodedSet
 from ptmoe.runtime.errors import BaseModelError, DataError
+from tests.conftest import ROOT
 from tests.data.support import CHATML, CHATML_TEMPLATE, QA, TEXTS, tokenizer_of
+from tests.rows import write_rows
 
 EXAMPLE = Example(
     id="e1",
@@ -206,7 +211,7 @@ def split_dir(tmp_path):
     """A split of 5 training, 3 validation and 2 test rows, one test set in a folder of its own."""
     for name, count in (("train", 5), ("validation", 3), ("test/D", 2), ("test/S/Addition", 1)):
         rows = [replace(EXAMPLE, id=f"{name}-{number}") for number in range(count)]
-        write_batches(tmp_path / "split" / f"{name}.parquet", [to_batch(rows)])
+        write_examples(tmp_path / "split" / f"{name}.parquet", collect(rows, tmp_path / "rows.arrow"))
     return tmp_path / "split"
 
 
@@ -236,7 +241,7 @@ def rows_of(count):
 
 def test_encoded_set_returns_what_was_written(tmp_path):
     rows = rows_of(7)
-    write_encoded(tmp_path / "a.arrow", [rows[:3], [], rows[3:]])
+    write_rows(tmp_path / "a.arrow", rows[:3], [], rows[3:])
     found = EncodedSet(tmp_path / "a.arrow")
     assert len(found) == 7
     for row, read in zip(rows, found, strict=True):
@@ -251,23 +256,52 @@ def test_encoded_set_returns_what_was_written(tmp_path):
 
 
 def test_an_empty_set_is_a_set(tmp_path):
-    write_encoded(tmp_path / "a.arrow", [])
+    write_rows(tmp_path / "a.arrow")
     assert len(EncodedSet(tmp_path / "a.arrow")) == 0 and EncodedSet(tmp_path / "a.arrow").lengths.tolist() == []
 
 
 def test_a_half_written_set_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"a.arrow is missing; run `dvc repro encode`"):
         EncodedSet(tmp_path / "a.arrow")
-    write_encoded(tmp_path / "a.arrow", [rows_of(50)])
+    write_rows(tmp_path / "a.arrow", rows_of(30), rows_of(20))
     whole = (tmp_path / "a.arrow").read_bytes()
-    (tmp_path / "a.arrow").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"a.arrow is no whole file"):
-        EncodedSet(tmp_path / "a.arrow")
+    # Also where only the mark of the end is missing, which Arrow itself would accept.
+    for size in (len(whole) // 2, len(whole) - 8, 4, 0):
+        (tmp_path / "a.arrow").write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"a.arrow is no whole file"):
+            EncodedSet(tmp_path / "a.arrow")
 
-    def failing():
-        yield rows_of(3)
+
+def test_datasets_opens_what_the_stage_wrote_and_reads_the_same(tmp_path, split_dir, base_dir):
+    from datasets import Dataset
+
+    encode_task("t", QA, 512, split_dir, base_dir, tmp_path / "out")
+    path = tmp_path / "out" / "train.arrow"
+    for ours, theirs in zip(EncodedSet(path), Dataset.from_file(str(path)), strict=True):
+        assert asdict(replace(ours, input_ids=ours.input_ids.tolist())) == theirs
+
+
+def test_an_error_leaves_nothing_behind(tmp_path, split_dir, base_dir, monkeypatch):
+    def failing(*_):
         raise DataError("stop")
 
+    monkeypatch.setattr(PromptEncoder, "encode", failing)
     with pytest.raises(DataError, match="stop"):
-        write_encoded(tmp_path / "b.arrow", failing())
-    assert [path.name for path in tmp_path.iterdir()] == ["a.arrow"]
+        encode_task("t", QA, 512, split_dir, base_dir, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_nothing_is_written_outside_the_output_folder(tmp_path, split_dir, base_dir):
+    code = f"""
+from pathlib import Path
+from ptmoe.encoding.task import encode_task
+from tests.data.support import QA
+encode_task("t", QA, 512, Path({str(split_dir)!r}), Path({str(base_dir)!r}), Path({str(tmp_path / "out")!r}))
+"""
+    (tmp_path / "home").mkdir()
+    environment = {**os.environ, "HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "home" / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert "Generating" not in done.stderr and "Map" not in done.stderr

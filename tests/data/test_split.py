@@ -7,10 +7,12 @@ import random
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
+from ptmoe.examples import tables
 from ptmoe.examples.download import download_task
 from ptmoe.examples.example import Example
-from ptmoe.examples.tables import gather, read_examples, to_batch, write_batches
+from ptmoe.examples.tables import collect, load_examples, write_examples
 from ptmoe.runtime.errors import DataError
 from ptmoe.splitting.leakage import Prints, overlap
 from ptmoe.splitting.split import choose, split_task
@@ -26,7 +28,7 @@ def split(tmp_path, name, data):
 
 
 def rows(out, name):
-    return list(read_examples(out / f"{name}.parquet"))
+    return [Example(**row) for row in parquet.read_table(out / f"{name}.parquet").to_pylist()]
 
 
 def metamath(questions=40, variants=6):
@@ -129,7 +131,8 @@ def test_a_leak_fails_the_stage_and_is_in_the_report(tmp_path):
 
 def prints(*examples):
     made = Prints()
-    made.add(Example("i", "d", question, context, [], "", group) for question, context, group in examples)
+    for question, context, group in examples:
+        made.add(Example("i", "d", question, context, [], "", group))
     return made.take(np.arange(len(examples)))
 
 
@@ -143,15 +146,34 @@ def test_what_counts_as_a_leak():
     }  # fmt: skip
 
 
-def test_gather_crosses_batches_in_the_order_asked(tmp_path, monkeypatch):
-    from ptmoe.examples import tables
-
+def test_rows_are_written_in_the_order_asked_across_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "BATCH_ROWS", 3)
-    monkeypatch.setattr(tables, "GATHERED_ROWS", 4)
-    examples = [Example(f"{n}", "d", "q", "", ["a"], "", "g") for n in range(8)]
-    batches = [to_batch(examples[start : start + 3]) for start in (0, 3, 6)]
-    write_batches(tmp_path / "a.parquet", gather(batches, np.array([7, 0, 5, 2, 6, 1])))
-    assert [e.id for e in read_examples(tmp_path / "a.parquet")] == ["7", "0", "5", "2", "6", "1"]
+    monkeypatch.setattr(tables, "WRITTEN_ROWS", 4)
+    examples = collect((Example(f"{n}", "d", "q", "", ["a"], "", "g") for n in range(8)), tmp_path / "a.arrow")
+    order = [7, 0, 5, 2, 6, 1]
+    write_examples(tmp_path / "a.parquet", examples.select(order))
+    assert parquet.read_table(tmp_path / "a.parquet")["id"].to_pylist() == [str(n) for n in order]
+    assert parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 2
+
+
+def test_examples_in_a_notebook(tmp_path):
+    import ptmoe
+
+    with pytest.raises(DataError, match=r"nowhere/t holds no examples; run `dvc repro split`"):
+        ptmoe.load_examples("t", root=tmp_path / "nowhere")
+    train = [{"question": f"q{n}", "answers": ["1", "2"], "context": f"c{n}"} for n in range(9)]
+    # A folder's name may hold what `datasets` takes for a pattern.
+    out = split(tmp_path, "a", own(tmp_path, train, train[:2], max_leakage=100.0)).rename(tmp_path / "[x]*t")
+    loaded = ptmoe.load_examples(out.name, root=tmp_path)
+    assert loaded.column_names == tables.FIELDS and len(loaded) == 8
+    assert [Example(**row) for row in loaded] == rows(out, "train")
+    tests = [load_examples(out.name, name, tmp_path) for name in ("test", "test/own_test")]
+    assert [row["question"] for row in tests[0]] == [row["question"] for row in tests[1]] == ["q0", "q1"]
+    with pytest.raises(DataError, match=r"has no split 'tset'; allowed: test, test/own_test, train, validation"):
+        ptmoe.load_examples(out.name, "tset", tmp_path)
+    (out / "train.parquet").write_bytes(b"half a file")
+    with pytest.raises(DataError, match=r"train.parquet: no whole parquet file"):
+        ptmoe.load_examples(out.name, "train", tmp_path)
 
 
 def test_validation_must_leave_rows_to_train_on(tmp_path):

@@ -4,9 +4,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptmoe.generation.decode import Decoder
-from ptmoe.rows.encoded import write_encoded
 from ptmoe.runtime.errors import AdapterError, BaseModelError, DataError
 from ptmoe.training.checkpoint import checkpoint_root
+from tests.rows import write_rows
 from tests.training.world import random_rows
 
 COLUMNS = ["id", "dataset", "prediction", "answers", "expert", "expert_probability"]
@@ -128,8 +128,8 @@ def test_no_test_rows_at_all_is_a_clear_error(trained, tmp_path):
 
 def test_a_data_set_without_rows_is_left_out(trained, tmp_path):
     trained.encoded = tmp_path / "encoded"
-    write_encoded(trained.encoded / "test" / "A.arrow", [random_rows(3, 3, with_targets=False)])
-    write_encoded(trained.encoded / "test" / "B.arrow", [[]])
+    write_rows(trained.encoded / "test" / "A.arrow", random_rows(3, 3, with_targets=False))
+    write_rows(trained.encoded / "test" / "B.arrow", [])
     assert [row["id"] for row in pq.read_table(trained.answer("ptmoe")).to_pylist()] == ["A0", "A1", "A2"]
 
 
@@ -139,7 +139,7 @@ def test_a_prompt_beyond_the_positions_is_a_clear_error(trained, tmp_path):
     for row in long:
         object.__setattr__(row, "input_ids", row.input_ids.repeat(5))
         object.__setattr__(row, "prompt_length", len(row.input_ids))
-    write_encoded(trained.encoded / "test" / "A.arrow", [long])
+    write_rows(trained.encoded / "test" / "A.arrow", long)
     with pytest.raises(BaseModelError, match=r"4 of soft prompt and 6 of answer exceed the 128 positions"):
         trained.answer("ptmoe")
 

@@ -69,7 +69,7 @@ def test_empty_test_set_is_left_out_of_the_averages(tmp_path):
     write_test_sets(tmp_path, {"A": ("in-domain", {"1": ["4"]}), "E": ("out-of-domain", {})})
     write_predictions(tmp_path / "predictions.parquet", [("A", "1", "The answer is: 4")])
     metrics, _ = run(tmp_path, MATH)
-    assert metrics == {"accuracy": 100.0, "accuracy_strict": 100.0, "accuracy_strict_in": 100.0}
+    assert metrics == {"accuracy": 100.0, "accuracy_strict": 100.0, "accuracy_in": 100.0}
 
 
 def test_parts_are_averaged_before_their_siblings(tmp_path):
@@ -85,8 +85,8 @@ def test_parts_are_averaged_before_their_siblings(tmp_path):
     assert metrics == {
         "accuracy": 25.0,
         "accuracy_strict": 25.0,
-        "accuracy_strict_in": 0.0,
-        "accuracy_strict_out": 50.0,
+        "accuracy_in": 0.0,
+        "accuracy_out": 50.0,
     }
 
 

@@ -9,10 +9,11 @@ from safetensors import safe_open
 
 from ptmoe.base.model import load_base, read_base_info
 from ptmoe.rows.batches import collate
-from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.rows.encoded import Encoded
 from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, TrainingError
 from ptmoe.training.cell import TrainJob, train_cell
 from ptmoe.tuning.prompted_lm import PromptedLM
+from tests.rows import write_rows
 from tests.training.world import END, PARAMS, random_rows
 
 
@@ -193,15 +194,15 @@ def test_a_batch_of_all_rows_shows_as_many_rows_in_every_step(world, monkeypatch
 def test_rows_without_answers(world, tmp_path, part):
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
-        write_encoded(world.encoded / f"{name}.arrow", [random_rows(9, 1, with_targets=name != part)])
+        write_rows(world.encoded / f"{name}.arrow", random_rows(9, 1, with_targets=name != part))
     with pytest.raises(DataError, match="has no answer tokens"):
         world.train("pt")
 
 
 def test_no_validation_rows(world, tmp_path):
     world.encoded = tmp_path / "encoded"
-    write_encoded(world.encoded / "train.arrow", [random_rows(9, 1)])
-    write_encoded(world.encoded / "validation.arrow", [[]])
+    write_rows(world.encoded / "train.arrow", random_rows(9, 1))
+    write_rows(world.encoded / "validation.arrow", [])
     with pytest.raises(DataError, match="no validation rows"):
         world.train("pt")
 
@@ -214,7 +215,7 @@ def long_rows(count: int, length: int) -> list[Encoded]:
 def test_rows_longer_than_the_positions(world, tmp_path):
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
-        write_encoded(world.encoded / f"{name}.arrow", [long_rows(9, 125)])
+        write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))
     with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
         world.train("pt")
     world.train("untuned")  # without a soft prompt they fit

@@ -11,11 +11,12 @@ import torch
 
 from ptmoe.base.model import prepare_base
 from ptmoe.config.params import BaseParams, GenerateParams, TrainParams
-from ptmoe.rows.encoded import Encoded, write_encoded
+from ptmoe.rows.encoded import Encoded
 from ptmoe.runtime.files import write_json
 from ptmoe.tuning.registry import method_params
 from ptmoe.tuning.text_init import write_text_init
 from tests.models.bases import VOCABULARY, tiny_base
+from tests.rows import write_rows
 
 END = 2
 PARAMS: dict[str, dict[str, Any]] = {
@@ -104,10 +105,10 @@ class World:
         write_text_init("w5 w6 w7 w8 w9", self.base_dir, self.init_file)
         template = {"instruction": "", "input": "{question}", "cue": "Answer:"}
         write_json(self.encoded / "encode.json", {"template": template})
-        write_encoded(self.encoded / "train.arrow", [random_rows(rows, 1)])
-        write_encoded(self.encoded / "validation.arrow", [random_rows(7, 2)])
-        write_encoded(self.encoded / "test" / "A.arrow", [random_rows(9, 3, with_targets=False)])
-        write_encoded(self.encoded / "test" / "B" / "x.arrow", [random_rows(5, 4, with_targets=False, dataset="B/x")])
+        write_rows(self.encoded / "train.arrow", random_rows(rows, 1))
+        write_rows(self.encoded / "validation.arrow", random_rows(7, 2))
+        write_rows(self.encoded / "test" / "A.arrow", random_rows(9, 3, with_targets=False))
+        write_rows(self.encoded / "test" / "B" / "x.arrow", random_rows(5, 4, with_targets=False, dataset="B/x"))
 
     @classmethod
     def reopened(cls, root: Path) -> World:

@@ -1,0 +1,133 @@
+"""A source of the user's own in any form that `datasets` reads, told by which column holds what.
+
+The rows are written to one JSONL file in the form of own data, so that the later stages know nothing of tables.
+Our own readers stay in charge of the published sources: they name the line of a damaged file, and read XML.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptmoe.config.params import ColumnParams, TableParams
+from ptmoe.examples.converters.own import own
+from ptmoe.examples.records import Record
+from ptmoe.examples.tables import quiet
+from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import whole_file
+from ptmoe.sources.remote import fetch_snapshot
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# Tables only: other forms of `datasets` hold pictures, or unpack what they find.
+ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
+_CARD = "README.md"
+
+
+def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[Path]]:
+    """Puts the rows of a table into `<folder>/<name>.jsonl`.
+
+    Args:
+        name: the source's name.
+        table: where it is and what its columns mean.
+        folder: an empty folder.
+
+    Returns:
+        where the rows came from, in words, and the file.
+
+    Raises:
+        DataError: the table cannot be read, lacks a column, or a row is not a question with an answer.
+    """
+    path, origin = _found(f"data.files.{name}", table)
+    out = folder / f"{name}.jsonl"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".datasets-") as cache:
+        rows = _read(path, table, cache).flatten()
+        columns = _columns(table, rows.column_names)
+        with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
+            used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))
+            for number, row in enumerate(used, 1):
+                values: dict[str, Any] = {key: row[column] for key, column in columns.items()}
+                values |= {"answers": _texts(values["answers"])} | {
+                    key: _text(values[key]) for key in ("id", "group") if key in values
+                }
+                own(Record(values, f"{table.path}, row {number}"), name)
+                lines.write(json.dumps(values, ensure_ascii=False) + "\n")
+    return origin, [out]
+
+
+def _found(key: str, table: TableParams) -> tuple[Path, str]:
+    """Returns the file or folder on this machine, from the Hub where `revision` says so, and where it is from."""
+    if table.revision:
+        patterns = [_CARD, *(f"*{ending}{packed}" for ending in ENDINGS for packed in ("", ".gz"))]
+        snapshot = fetch_snapshot(table.path, table.revision, patterns)
+        return snapshot, f"{table.path} at {snapshot.name}"
+    path = Path(table.path)
+    if not path.exists():
+        raise DataError(f"{key}: {path} does not exist; give a file, a folder, or an id on the Hub with its revision")
+    if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(ENDINGS):
+        raise DataError(f"{key}: {path} is of no known kind; allowed: {', '.join(ENDINGS)}, also with .gz")
+    return path, f"local {path}"
+
+
+def _read(path: Path, table: TableParams, cache: str) -> Dataset:
+    """Reads a file or folder; whatever is unpacked or converted on the way lies in `cache`."""
+    place = f"{table.path} at {table.revision}" if table.revision else table.path
+    with quiet():
+        try:
+            splits = _splits(path, table, cache)
+        except DataError as error:
+            raise DataError(f"{place} {error}") from None
+        except Exception as error:  # readers of many forms raise many kinds; the innermost one says what is wrong
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise DataError(f"{place} cannot be read ({reason:.300})") from None
+    if table.split not in splits and (table.split or len(splits) != 1):
+        wrong = f"has no split {table.split!r}" if table.split else "has several splits; set `split`"
+        raise DataError(f"{place} {wrong}; allowed: {', '.join(splits)}")
+    return splits[table.split or next(iter(splits))]
+
+
+def _splits(path: Path, table: TableParams, cache: str) -> dict[str, Dataset]:
+    from datasets import Dataset, load_dataset_builder, load_from_disk
+
+    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+        saved: Any = load_from_disk(path)
+        return {"train": saved} if isinstance(saved, Dataset) else saved
+    folder, pattern = (path, None) if path.is_dir() else (path.parent, glob.escape(str(path.resolve())))
+    builder = load_dataset_builder(str(folder), data_files=pattern, name=table.name or None, cache_dir=cache)
+    kind = type(builder).__module__.rpartition(".")[2]
+    if kind not in ("csv", "json", "parquet", "arrow"):
+        raise DataError(f"holds files of the kind {kind!r}; allowed: {', '.join(ENDINGS)}")
+    if kind == "csv":
+        # As written: neither `007` nor `NA` nor an empty cell is anything but a text.
+        config: Any = builder.config
+        config.converters, config.keep_default_na = dict.fromkeys(_named(table.columns).values(), str), False
+    builder.download_and_prepare()
+    made: Any = builder.as_dataset()
+    return made
+
+
+def _named(columns: ColumnParams) -> dict[str, str]:
+    return {key: column for key, column in columns.model_dump().items() if column}
+
+
+def _columns(table: TableParams, present: list[str]) -> dict[str, str]:
+    columns = _named(table.columns)
+    for key, column in columns.items():
+        if column not in present:
+            raise DataError(
+                f"{table.path} has no column {column!r} for columns.{key}; it has {', '.join(sorted(present))}"
+            )
+    return columns
+
+
+def _text(value: Any) -> Any:
+    """Makes a text of a number; what is neither is left for `own` to refuse."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _texts(value: Any) -> Any:
+    return [_text(each) for each in (value if isinstance(value, list) else [value]) if each is not None]

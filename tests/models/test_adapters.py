@@ -28,7 +28,9 @@ def test_the_config_holds_what_use_needs(folder):
     config = read_adapter_config(folder)
     assert (config.method, config.params, config.base) == ("ptmoe", PTMOE, INFO)
     assert (config.task, config.template, config.init_text) == ("qa", NOTE["template"], "Answer")
-    assert config.prompt_length == 6 and config.versions["torch"] == torch.__version__
+    assert config.prompt_length == 6
+    # The package's version may lack the build that the module's names: 2.13.0 for 2.13.0+cu130.
+    assert config.versions["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
     assert config.trainable_parameters == sum(
         t.numel() for t in load_file(folder / "adapter_model.safetensors").values()
     )

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Queues what is missing, waits for it, and writes the results."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import collect, find_cells, grid_cells, write
+    from ptmoe.reporting.compare import experiments
     from ptmoe.reporting.grids import queue_command, read_grid
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.runtime.progress import say
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [label for label in grid.settings if any((label, cell) not in found for cell in needed)]
     if missing and not args.collect:
         for label in missing:
-            _dvc(queue_command(grid, label, tasks))
+            _dvc(queue_command(grid, label, tasks, experiments()))
         _wait(args.jobs)
         found = find_cells(grid, tasks, params)
     points = collect(grid, found, tasks, params)

@@ -59,12 +59,13 @@ def find_cells(grid: Grid, tasks: Sequence[str], params: Params) -> Found:
     setting's values and from the code of the workspace. The newest wins.
     """
     tree, known, hash_of = read_yaml("params.yaml"), revisions(), workspace_hashes()
+    stages = {name: stage for name, stage in read_yaml("dvc.yaml")["stages"].items() if name != "report"}
     found: Found = {}
     for label, setting in grid.settings.items():
         changed = setting.applied_to(tree)
         for cell in grid_cells(grid, tasks, params):
             for revision in known:
-                if holds(revision, cell, changed, hash_of):
+                if holds(revision, cell, stages, changed, hash_of):
                     scored = read_if_there(cell, revision.commit)
                     if scored is not None:
                         found[label, cell] = revision.name, scored

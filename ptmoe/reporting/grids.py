@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,10 +115,12 @@ def thousands(count: int) -> str:
     return f"{count // 1000}K" if count >= 1000 else str(count)
 
 
-def queue_command(grid: Grid, label: str, tasks: Sequence[str]) -> list[str]:
-    """Returns the command that queues one setting for the grid's methods alone."""
+def queue_command(grid: Grid, label: str, tasks: Sequence[str], taken: Collection[str] = ()) -> list[str]:
+    """Returns the command that queues one setting for the grid's methods alone, under a name that is not taken."""
     axes = {"methods": f"[{','.join(grid.methods)}]", "tasks": f"[{','.join(tasks)}]"}
     name = "".join(sign if sign.isalnum() else "-" for sign in f"{grid.name}-{label}").lower()
+    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    name = next(each for each in names if each not in taken)
     keys = axes | grid.settings[label].keys
     changes = [part for key, value in keys.items() for part in ("-S", f"{key}={_shown(value)}")]
     return ["dvc", "exp", "run", "--queue", "--name", name, *changes]

@@ -13,10 +13,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ptmoe.config.cells import Cell
-from ptmoe.config.params import read_yaml
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
-_LAST = "report"
 
 
 @dataclass(frozen=True)
@@ -62,42 +60,44 @@ def _stages(lock: str) -> dict[str, str]:
     return {head.rstrip(":"): body for head, _, body in (block.partition("\n") for block in blocks)}
 
 
-def holds(revision: Revision, cell: Cell, tree: dict[str, Any], hash_of: Callable[[str], str | None]) -> bool:
+def holds(
+    revision: Revision,
+    cell: Cell,
+    stages: dict[str, Any],
+    tree: dict[str, Any],
+    hash_of: Callable[[str], str | None],
+) -> bool:
     """Tells whether a revision's lock records what the cell's stages would be run with.
 
-    Every stage that dvc.yaml lists before the report must have been run with the parameters of `tree`, on files of
-    today's content, and on what the stages before it wrote in that revision.
+    Every stage must have been run with the parameters of `tree`, on files of today's content, and on what the other
+    stages wrote in that revision.
 
     Args:
+        stages: those of dvc.yaml that lead to the cell's scores.
         tree: params.yaml with the setting's values.
         hash_of: DVC's hash of a file or folder of the workspace.
     """
     values = {"profile": tree["profile"], **{f"item.{axis}": value for axis, value in cell.item.items()}}
-    made: dict[str, str] = {}
-    for name, stage in read_stages().items():
-        if name == _LAST:
-            continue
-        axes = "-".join(cell.item[axis] for axis in stage.get("matrix", {}))
-        locked = revision.stage(f"{name}@{axes}" if axes else name)
-        if locked is None:
-            return False
-        params = {key: at(tree, key) for key in _filled(stage.get("params", []), values)}
-        inputs = {path: made.get(path) or hash_of(path) for path in _filled(stage["deps"], values)}
-        recorded = locked.get("params", {}).get("params.yaml", {})
-        if params != recorded or inputs != {dep["path"]: dep.get("md5") for dep in locked["deps"]}:
-            return False
-        made |= {out["path"]: out["md5"] for out in locked["outs"]}
-    return True
+    axes = {name: "-".join(cell.item[axis] for axis in stage.get("matrix", {})) for name, stage in stages.items()}
+    locked = {name: revision.stage(f"{name}@{axes[name]}" if axes[name] else name) for name in stages}
+    made = {out["path"]: out["md5"] for lock in locked.values() if lock for out in lock["outs"]}
+    return all(_up_to_date(stage, locked[name], values, tree, made, hash_of) for name, stage in stages.items())
 
 
-def read_stages() -> dict[str, Any]:
-    """Returns the stages of dvc.yaml, which lists them in the order in which they run."""
-    return _read_stages(Path.cwd())
-
-
-@cache
-def _read_stages(project: Path) -> dict[str, Any]:
-    return read_yaml(project / "dvc.yaml")["stages"]
+def _up_to_date(
+    stage: dict[str, Any],
+    locked: dict[str, Any] | None,
+    values: dict[str, str],
+    tree: dict[str, Any],
+    made: dict[str, str],
+    hash_of: Callable[[str], str | None],
+) -> bool:
+    if locked is None:
+        return False
+    params = {key: at(tree, key) for key in _filled(stage.get("params", []), values)}
+    inputs = {path: made.get(path) or hash_of(path) for path in _filled(stage["deps"], values)}
+    recorded = {dep["path"]: dep.get("md5") for dep in locked["deps"]}
+    return inputs == recorded and params == locked.get("params", {}).get("params.yaml", {})
 
 
 def _filled(texts: list[str], values: dict[str, str]) -> list[str]:

@@ -153,7 +153,7 @@ def _read(path: Path) -> list[Point]:
 
 @figures.styled
 def panel(title: str, points: Sequence[Point]) -> Figure:
-    """One panel a task: scores with intervals by setting, and the paper's own where it prints them as crosses.
+    """One panel a task: scores with intervals by setting, and as crosses what the paper prints.
 
     One method is shown in and out of domain, as in figure 3 of the paper, several by their averages.
     """
@@ -165,12 +165,13 @@ def panel(title: str, points: Sequence[Point]) -> Figure:
     for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         for place, (method, part) in enumerate(series):
             here = [p for p in points if (p.task, p.method, p.average) == (task, method, part)]
-            shift = 0.12 * (place - (len(series) - 1) / 2)
+            shift = 0.03 * len(labels) * (place - (len(series) - 1) / 2)
             name, colour = part if len(methods) == 1 else method, figures.PALETTE[place + 1]
             _draw(axes, [labels.index(p.value) + shift for p in here], here, name, colour)
         sizes = {p.value: p.trainable_parameters for p in points}
         axes.set_xticks(range(len(labels)), [_tick(label, sizes[label]) for label in labels])
-        axes.set(xlabel=title, ylabel=f"{_called(points[0].metric)} (%)", title=task)
+        metric = next(p.metric for p in points if p.task == task)
+        axes.set(xlabel=title, ylabel=f"{_called(metric)} (%)", title=task)
         axes.grid(axis="y")
     handles = {
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -183,7 +184,7 @@ def _draw(axes: Axes, x: Sequence[float], points: Sequence[Point], name: str, co
     value, low, high, published = np.array([(p.score, p.low, p.high, p.published) for p in points]).reshape(-1, 4).T
     axes.errorbar(x, value, yerr=[value - low, high - value], fmt="o-", color=colour, capsize=3, label=name)
     if np.isfinite(published).any():
-        axes.plot(x, published, "x", color=colour, ms=7, label=f"{name}, published")
+        axes.plot(x, published, "x", color=colour, ms=7, label="published")
 
 
 def _tick(label: str, size: int | None) -> str:

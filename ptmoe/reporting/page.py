@@ -26,7 +26,7 @@ CAPTIONS = {
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
     "steps": "Average score against the steps that half of the best share of exact validation answers takes; the area "
-    "grows with the logarithm of the trainable parameters (the paper's figure 4).",
+    "grows with the fourth root of the trainable parameters (the paper's figure 4).",
     "routing": "Which expert each data set's examples get; the first seed.",
 }
 

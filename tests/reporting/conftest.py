@@ -1,6 +1,7 @@
 """A small run on disk: two tasks, four methods, two seeds; made up, and only for tests."""
 
 import json
+import math
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptmoe.config.params import ScoreParams, StatisticsParams
+from ptmoe.reporting.ablation import Point
 from ptmoe.scoring.cell import score_cell
 
 METHODS, SEEDS = ["none", "good", "same", "routed"], [0, 1, 2]
@@ -57,6 +59,15 @@ def write_cell(root, task, method, seed):
     log = root / "logs" / f"{task}-{method}-{seed}.tsv"
     log.parent.mkdir(exist_ok=True)
     log.write_text("step\tloss\tvalidation_loss\tvalidation_exact\n0\t\t3\t0\n10\t2.0\t\t\n20\t1.5\t1.75\t0.4\n")
+
+
+def ablation_points(method="ptmoe", published=math.nan):
+    """Two settings in one task."""
+    return [
+        Point("qa", method, label, size, part, "f1", 50.0 + index, 40.0, 60.0, published, "tiny", "one")
+        for label, size in (("1", 3000), ("4", None))
+        for index, part in enumerate(("in-domain", "out-of-domain", "average"))
+    ]
 
 
 def write_split(root, task):

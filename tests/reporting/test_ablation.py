@@ -11,11 +11,12 @@ import pytest
 
 from ptmoe.config.cells import Cell
 from ptmoe.config.params import Params, read_yaml
-from ptmoe.reporting.ablation import Point, find_cells, panel, read_panels, write
+from ptmoe.reporting.ablation import find_cells, panel, read_panels, write
 from ptmoe.reporting.grids import GRIDS, Grid, Setting, queue_command, read_grid, thousands
 from ptmoe.reporting.published import ablation_point, published
 from ptmoe.runtime.errors import ScoringError
 from tests.models.test_geometry import LLAMA_1B
+from tests.reporting.conftest import ablation_points
 
 GRID_NAMES = ["length", "experts", "parameters", "routing", "size"]
 CELL = Cell("qa", "routed", 0)
@@ -218,16 +219,8 @@ def test_another_instruction_of_the_workspace_finds_what_was_made_with_it(reposi
 # --- table and figure ----------------------------------------------------------------------------------------------
 
 
-def points(method="ptmoe", published=math.nan):
-    return [
-        Point("qa", method, label, size, part, "f1", 50.0 + index, 40.0, 60.0, published, "tiny", "one")
-        for label, size in (("1", 3000), ("4", None))
-        for index, part in enumerate(("in-domain", "out-of-domain", "average"))
-    ]
-
-
 def test_table_and_figure_and_the_figure_again_from_the_table(tmp_path):
-    write(Grid("experts", "number of experts", ["ptmoe"], ["qa"], {}), points(), tmp_path)
+    write(Grid("experts", "number of experts", ["ptmoe"], ["qa"], {}), ablation_points(), tmp_path)
     text = (tmp_path / "experts.csv").read_text().splitlines()
     assert text[0].startswith("task,method,value,trainable_parameters,average,metric,score,low,high,published,base")
     assert text[1] == "qa,ptmoe,1,3000,in-domain,f1,50,40,60,,tiny,one"
@@ -240,6 +233,7 @@ def test_table_and_figure_and_the_figure_again_from_the_table(tmp_path):
 
 
 def test_published_points_are_drawn_and_several_methods_by_their_averages():
-    drawn = panel("", points(published=55.0)).axes[0].get_legend_handles_labels()[1]
-    assert sorted(drawn) == ["in-domain", "in-domain, published", "out-of-domain", "out-of-domain, published"]
-    assert panel("", points("pt") + points("smop")).axes[0].get_legend_handles_labels()[1] == ["pt", "smop"]
+    drawn = panel("", ablation_points(published=55.0)).axes[0].get_legend_handles_labels()[1]
+    assert sorted(drawn) == ["in-domain", "out-of-domain", "published", "published"]
+    several = panel("", ablation_points("pt") + ablation_points("smop"))
+    assert several.axes[0].get_legend_handles_labels()[1] == ["pt", "smop"]

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ptmoe.reporting.ablation import panel
 from ptmoe.reporting.analysis import analyse, claims
 from ptmoe.reporting.cells import read_task
 from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.report import write_report
-from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
+from ptmoe.reporting.tables import write_published
+from tests.reporting.conftest import METHODS, SEEDS, STATISTICS, ablation_points
 
 
 def report(root, out, tasks=("qa", "math"), seeds=SEEDS, **more):
@@ -57,7 +59,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_models_say(written):
     assert links and {link[0] for link in links} == {"#"}
     assert "<script" not in page and "@import" not in page and "url(http" not in page
     assert "What is &lt;" in page and "What is <" not in page
-    assert page.count("<svg") == 10
+    assert page.count("<svg") == 12
 
 
 def test_claims_stand_only_where_the_corrected_test_allows_them(whole_run, written):
@@ -180,6 +182,32 @@ def test_nothing_at_all(tmp_path):
 def test_costs_stand_only_in_the_report_that_is_not_tracked(whole_run, tmp_path):
     costs = [["cell", "stage", "seconds"], ["qa-good-0", "train", "12.5"]]
     assert "12.5" in report(whole_run, tmp_path / "report", tasks=["qa"], seeds=[0], costs=costs)
+
+
+def test_ablations_stand_only_in_the_report_that_is_not_tracked(whole_run, written, tmp_path):
+    drawn = {"experts": panel("number of experts", ablation_points())}
+    page = report(whole_run, tmp_path / "report", tasks=["qa"], seeds=[0], ablations=drawn)
+    assert 'id="ablations"' in page and "number of experts" in page
+    assert (tmp_path / "report/figures/ablation-experts.png").exists()
+    assert 'id="ablations"' not in (written / "index.html").read_text()
+
+
+def test_published_scores_name_both_base_models(whole_run, tmp_path):
+    """The run's base is no Llama; one of its data sets is taken for the paper's."""
+    run = read_task("qa", ["same"], SEEDS, whole_run)
+    run.cells = {("pt", seed): result for (_, seed), result in run.cells.items()}
+    run.methods, run.datasets = ["pt"], {"SQuAD": run.datasets["Close"], "DROP": run.datasets["Far"]}
+    names = {"Close": "SQuAD", "Far": "DROP"}
+    for result in run.cells.values():
+        result.scores["dataset"] = np.array([names[name] for name in result.scores["dataset"]], dtype=object)
+    for base, note in (("tiny", "different base models"), ("meta-llama/Llama-3.2-1B-Instruct", "")):
+        for result in run.cells.values():
+            result.adapter["base"]["name"] = base
+        write_published([analyse(run, STATISTICS)], tmp_path / "published.csv")
+        found = rows(tmp_path / "published.csv")
+        assert {(row["published_base"], row["base"], row["note"]) for row in found} == {
+            ("Llama-3.2-1B-Instruct", base, note)
+        }
 
 
 def test_report_and_score_import_no_model_library():

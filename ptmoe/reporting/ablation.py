@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,6 +81,7 @@ def grid_cells(grid: Grid, tasks: Sequence[str], params: Params) -> list[Cell]:
 def collect(grid: Grid, found: Found, tasks: Sequence[str], params: Params) -> list[Point]:
     """Estimates each setting's average, and those in and out of domain."""
     tree, statistics = read_yaml("params.yaml"), params.grid.statistics
+    papers = params.grid.profile == PAPER
     points = []
     for task in tasks:
         domains = {name: entry["domain"] for name, entry in read_datasets(Path("data/split") / task).items()}
@@ -94,29 +95,15 @@ def collect(grid: Grid, found: Found, tasks: Sequence[str], params: Params) -> l
                 metric, first = held[0][1].metric, held[0][1].columns
                 scores = _stacked([scored.columns for _, scored in held], metric.headline)
                 parts = parts_of(list(scores), domains)
-                name = f"{grid.name}/{task}/{label}/{method}"
-                resampling = Resampling(
-                    scores, statistics.confidence, statistics.resamples, name, clusters=clusters_of(first)
-                )
+                name, clusters = f"{grid.name}/{task}/{label}/{method}", clusters_of(first)
+                resampling = Resampling(scores, statistics.confidence, statistics.resamples, name, clusters=clusters)
+                revision = " ".join(dict.fromkeys(each for each, _ in held))
                 for part in [each for each in (IN_DOMAIN, OUT_OF_DOMAIN, AVERAGE) if each in parts]:
-                    published = math.nan
-                    if params.grid.profile == PAPER:
-                        series = part if len(grid.methods) == 1 else f"{method} {part}"
-                        published = ablation_point(grid.name, label, series, metric.headline, base)
-                    points.append(
-                        Point(
-                            task,
-                            method,
-                            label,
-                            setting.parameters,
-                            part,
-                            metric.headline,
-                            *percents(resampling.estimate(parts[part])),
-                            published,
-                            base,
-                            " ".join(dict.fromkeys(revision for revision, _ in held)),
-                        )
-                    )
+                    series = part if len(grid.methods) == 1 else f"{method} {part}"
+                    printed = ablation_point(grid.name, label, series, metric.headline, base if papers else "")
+                    score, low, high = percents(resampling.estimate(parts[part]))
+                    row = task, method, label, setting.parameters, part, metric.headline
+                    points.append(Point(*row, score, low, high, printed, base, revision))
     return points
 
 
@@ -142,13 +129,11 @@ def read_panels(folder: Path) -> dict[str, Figure]:
 
 def _read(path: Path) -> list[Point]:
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    points = []
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
     for row in rows:
-        numbers = {name: float(row[name] or "nan") for name in ("score", "low", "high", "published")}
-        size = int(row["trainable_parameters"]) if row["trainable_parameters"] else None
-        points.append(Point(**row | numbers | {"trainable_parameters": size}))
-    return points
+        row |= {name: float(row[name] or "nan") for name in ("score", "low", "high", "published")}
+        row["trainable_parameters"] = int(row["trainable_parameters"] or 0) or None
+    return [Point(**row) for row in rows]
 
 
 @figures.styled

@@ -220,8 +220,8 @@ def score_by_parameters(analysis: TaskAnalysis) -> Figure:
     return figure
 
 
-def _label(axes: Axes, points: list[tuple[float, float, str, str]], gap: float = 9) -> None:
-    """Names each point `gap` typographic points beside it, moving names that would overlap apart."""
+def _label(axes: Axes, points: list[tuple[float, float, str, str]], gaps: Sequence[float] = ()) -> None:
+    """Names each point beside it, 9 typographic points or its gap away; moves names that would overlap apart."""
     pixels = axes.transData.transform([(x, y) for x, y, _, _ in points]) if points else np.zeros((0, 2))
     taken: list[tuple[float, float]] = []
     for index in np.argsort([-y for _, y in pixels], kind="stable"):
@@ -231,7 +231,7 @@ def _label(axes: Axes, points: list[tuple[float, float, str, str]], gap: float =
         while any(abs(x - other_x) < 75 and abs(height - other_y) < 13 for other_x, other_y in taken):
             height -= 3
         taken.append((x, height))
-        offset = (gap, (height - y) * 72 / axes.figure.dpi - 3)
+        offset = (gaps[index] if gaps else 9, (height - y) * 72 / axes.figure.dpi - 3)
         axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
 
 
@@ -268,7 +268,7 @@ def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
         axes.scatter([], [], s=_area(10**power), facecolor="none", edgecolor=INK, label=f"{10**power:,} parameters")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=1.2)
     figure.draw_without_rendering()
-    _label(axes, points, gap=4 + np.sqrt(max(areas) / np.pi))
+    _label(axes, points, gaps=[5 + np.sqrt(area / np.pi) for area in areas])
     return figure
 
 

@@ -113,18 +113,19 @@ def at(tree: Any, key: str) -> Any:
 
 def workspace_hashes() -> Callable[[str], str | None]:
     """Returns DVC's hash of a file or folder as it lies in the workspace, None for one that is not there."""
-    from dvc.fs import localfs
     from dvc.repo import Repo
     from dvc_data.hashfile.build import build
+    from dvc_objects.fs.local import localfs
 
     project = Repo()
+    ignored: Any = project.dvcignore
 
     @cache
     def hash_of(path: str) -> str | None:
         if not Path(path).exists():
             return None
         absolute = str(Path(path).absolute())
-        built = build(project.cache.local, absolute, localfs, "md5", ignore=project.dvcignore, dry_run=True)
+        built = build(project.cache.local, absolute, localfs, "md5", ignore=ignored, dry_run=True)
         return built[2].hash_info.value
 
     return hash_of

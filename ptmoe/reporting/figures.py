@@ -256,8 +256,9 @@ def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
     figure = blank(6.4, 3.8)
     axes = figure.subplots()
     axes.scatter([x for x, *_ in points], [y for _, y, *_ in points], s=areas, c=[c for *_, c in points], alpha=0.75)
-    axes.margins(x=0.25, y=0.15)
+    axes.margins(y=0.15)
     axes.set(
+        xlim=(0, 1.35 * max(1, *(x for x, *_ in points))),
         xlabel="steps to half of the best share of exact validation answers",
         ylabel=f"{analysis.label()} (%)",
         title=f"{run.task}: average by steps and size",

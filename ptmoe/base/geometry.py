@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -138,10 +138,10 @@ def read_config(path: Path) -> Config:
     """Reads a config.json, or that of a folder; raises `BaseModelError` where there is none."""
     path = path / "config.json" if path.is_dir() else path
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise BaseModelError(f"{path} is missing; give a model folder or its config.json") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise BaseModelError(f"{path} is not JSON; give a model folder or its config.json") from None
     if not isinstance(config, dict):
         raise BaseModelError(f"{path} holds no mapping; give a model folder or its config.json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from ptmoe.config.faults import first_fault
 from ptmoe.config.fields import Name
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.runtime.files import whole_file, write_json
+from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,11 +77,11 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     """
     path = folder / CONFIG_FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise AdapterError(f"{path} is missing; give a folder that training or PromptedLM.save wrote") from None
-    except (ValueError, RecursionError):
-        raise AdapterError(f"{path} is damaged; train the adapter again or copy it again") from None
+    except ValueError as error:
+        raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
     if isinstance(value, dict) and "peft_type" in value:
         raise AdapterError(f"{folder} is an adapter of the peft library; load it with peft.PeftModel")
     if not isinstance(value, dict) or value.get("format") != FORMAT:

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from ptmoe.config.faults import refuse, suggestion, validated
 from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Real
@@ -244,18 +246,35 @@ def _named(blocks: dict[str, Any], name: str, what: str) -> Any:
     return blocks[name]
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+class _Composer(Composer):
+    """Composes without aliases, a few lines of which can stand for any number of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.parser.check_event(AliasEvent):
+            alias = self.parser.peek_event()
+            raise YAMLError(f"*{alias.anchor} in line {alias.start_mark.line + 1} is an alias; write the value out")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: str | Path, aliases: bool = False) -> dict[str, Any]:
     """Reads a YAML 1.2 file whose top is a mapping.
+
+    Args:
+        path: the file.
+        aliases: whether `*name` may repeat an earlier value, as in dvc.yaml.
 
     Raises:
         ParamsError: the file is missing or is not such a file.
     """
+    reader = YAML(typ="safe", pure=True)
+    if not aliases:
+        reader.Composer = _Composer
     try:
-        tree = YAML(typ="safe", pure=True).load(Path(path))
+        tree = reader.load(Path(path))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing; run from the project's root") from None
-    except YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.300}") from None
     if not isinstance(tree, dict):
         raise ParamsError(f"{path} holds no mapping; restore it with `git checkout {path}`")
     return tree

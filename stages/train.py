@@ -27,6 +27,7 @@ def main() -> None:
                 seed=cell.seed,
                 method_params=method_params(cell.method, params.method),
                 train=params.train,
+                steps=params.steps,
                 batch_size=params.batch_size,
                 learning_rate=params.learning_rate,
                 base_dir=BASE_DIR,

@@ -100,7 +100,6 @@ class DataParams(Block):
 
 
 class TrainParams(Block):
-    steps: Count
     eval_steps: Count
     save_steps: Count
     log_steps: Count
@@ -110,11 +109,20 @@ class TrainParams(Block):
     weight_decay: NonNegative
     max_grad_norm: NonNegative
     micro_batch_size: Count
+    loss_on: Literal["answer", "text"]
+    batches: Literal["grouped", "random"]
     gradient_checkpointing: StrictBool
     compile: StrictBool
     liger: StrictBool
     devices: Count | Literal["auto"]
     deepspeed: Literal["off", "zero1", "zero2", "zero3"]
+
+
+# A method's optimiser steps: one number, or a number for each task.
+StepsParams = Annotated[
+    Annotated[Amount, Tag("number")] | Annotated[dict[Name, Amount], Tag("tasks")],
+    Discriminator(lambda value: "tasks" if isinstance(value, dict) else "number"),
+]
 
 
 class GenerateParams(Block):
@@ -129,10 +137,16 @@ class Profile(Block):
     mirror: StrictStr
     max_length: dict[Name, Count]
     train: TrainParams
+    steps: dict[Name, StepsParams]
     batch_size: dict[Name, Count]
     learning_rate: dict[Name, NonNegative]
     generate: GenerateParams
     max_new_tokens: dict[Name, Count]
+
+    def steps_of(self, method: str, task: str) -> int:
+        """Returns the optimiser steps of a method on a task."""
+        steps = self.steps[method]
+        return steps[task] if isinstance(steps, dict) else steps
 
 
 class StatisticsParams(Block):
@@ -207,11 +221,15 @@ class Params:
                 if value not in blocks
             ]
         needed = dict.fromkeys(grid.tasks, ("data", "max_length", "batch_size", "max_new_tokens"))
-        needed |= dict.fromkeys(grid.methods, ("learning_rate",))
+        needed |= dict.fromkeys(grid.methods, ("learning_rate", "steps"))
         for name, places in needed.items():
             faults += [
                 f"{path}.{place}.{name}: missing; add it" for place in places if name not in getattr(profile, place)
             ]
+        for name in grid.methods:
+            steps = profile.steps.get(name)
+            if isinstance(steps, dict):
+                faults += [f"{path}.steps.{name}.{task}: missing; add it" for task in grid.tasks if task not in steps]
         return faults
 
     @classmethod

@@ -154,6 +154,12 @@ class StageParams:
         return self._profile_section("train")
 
     @property
+    def steps(self) -> int:
+        method, task = self.item["method"], self.item["task"]
+        self._profile_section("steps", method)
+        return self._params.profile.steps_of(method, task)
+
+    @property
     def batch_size(self) -> int:
         return self._profile_section("batch_size", self.item["task"])
 

@@ -17,7 +17,8 @@ class TrainJob:
 
     Attributes:
         method_params: the method's block of params.yaml.
-        train: steps, precision and devices.
+        train: optimiser, schedule and devices.
+        steps: optimiser steps.
         batch_size: rows of one step over all devices.
         learning_rate: after the warm-up.
     """
@@ -27,6 +28,7 @@ class TrainJob:
     seed: int
     method_params: MethodParams
     train: TrainParams
+    steps: int
     batch_size: int
     learning_rate: float
     base_dir: Path

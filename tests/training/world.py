@@ -49,7 +49,6 @@ PARAMS: dict[str, dict[str, Any]] = {
     },
 }
 TRAIN = TrainParams(
-    steps=6,
     eval_steps=3,
     save_steps=2,
     log_steps=2,
@@ -59,6 +58,8 @@ TRAIN = TrainParams(
     weight_decay=0.01,
     max_grad_norm=1.0,
     micro_batch_size=3,
+    loss_on="answer",
+    batches="grouped",
     gradient_checkpointing=False,
     compile=False,
     liger=False,
@@ -128,7 +129,9 @@ class World:
         other.root = folder
         return other
 
-    def arguments(self, method: str, out: str = "out", batch_size: int = 8, **changes: Any) -> dict[str, Any]:
+    def arguments(
+        self, method: str, out: str = "out", batch_size: int = 8, steps: int = 6, **changes: Any
+    ) -> dict[str, Any]:
         """The arguments of `train_cell`; `changes` are keys of `train`."""
         return {
             "task": "qa",
@@ -136,6 +139,7 @@ class World:
             "seed": 0,
             "method_params": method_params(method, PARAMS[method]),
             "train": TRAIN.model_copy(update=changes),
+            "steps": steps,
             "batch_size": batch_size,
             "learning_rate": 0.05,
             "base_dir": self.base_dir,

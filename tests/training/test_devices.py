@@ -28,8 +28,9 @@ KILLED = [("ptmoe", "off"), ("ptmoe", "zero3"), ("ft", "zero2"), ("ft", "zero3")
 
 
 def curves(log: str) -> list[list[float]]:
-    """Rows of loss, validation loss and share of exact validation answers."""
-    return [[float(value or 0) for value in line.split("\t")[1:4]] for line in log.splitlines()[1:]]
+    """Rows of loss, validation loss, share of exact validation answers, and what is logged of a router."""
+    lines = [line.split("\t") for line in log.splitlines()[1:]]
+    return [[float(value or 0) for value in [*line[1:4], *line[6:]]] for line in lines]
 
 
 class Many:

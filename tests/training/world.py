@@ -43,7 +43,15 @@ PARAMS: dict[str, dict[str, Any]] = {
         "router_init": "orthogonal",
         "router_input": "prompt",
         "expert_init_noise": 0.1,
+        "router_learning_rate": 1.0,
+        "router_refits": [],
+        "balance_loss": 0.0,
     },
+}
+PARAMS["ptmoe_routed"] = PARAMS["ptmoe"] | {
+    "router_init": "gradients",
+    "router_learning_rate": 0.0,
+    "router_refits": [3],
 }
 TRAIN = TrainParams(
     steps=6,

@@ -124,6 +124,11 @@ def test_an_error_of_a_process_is_raised_here_as_it_is():
         launch(raise_error, "no such layer", 2)
 
 
+def test_a_router_with_a_rate_of_its_own_cannot_be_partitioned(many):
+    with pytest.raises(TrainingError, match="deepspeed: zero2 moves every weight of ptmoe_routed at one rate"):
+        launch(train_here, TrainJob(**many.cell("refused", "ptmoe_routed", "zero2")), 2)
+
+
 def test_more_devices_than_gpus_is_a_clear_error(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert count_devices("auto") == 2

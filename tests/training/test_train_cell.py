@@ -229,9 +229,11 @@ def long_rows(count: int, length: int) -> list[Encoded]:
 
 
 def test_rows_longer_than_the_positions(world, tmp_path):
+    template = (world.encoded / "encode.json").read_bytes()
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))
+    (world.encoded / "encode.json").write_bytes(template)
     with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
         world.train("pt")
     world.train("untuned")  # without a soft prompt they fit

@@ -73,7 +73,7 @@ class Loop:
         self._process = engine.accelerator.process_index, engine.accelerator.num_processes
         self.steps = job.steps if engine.trainable else 0
         self.step = 0
-        self.log = StepLog(0)
+        self.log = StepLog(0, int(training.dataset_numbers.max()) + 1)
         self.best_loss, self.best_step = math.inf, 0
         self._best: dict[str, Tensor] = {}
         self.tokens = 0
@@ -123,28 +123,29 @@ class Loop:
         num_tokens = loss_tokens(self._training, rows, loss_on)
         self.tokens += int(self._training.lengths[rows].sum())
         pieces = list(self._pieces(self._training, rows, self.job.train.micro_batch_size, loss_on))
-        sums = torch.zeros(1 + (self.log.num_experts and 2 + self.log.num_experts), device=pieces[0][0].labels.device)
+        sums = torch.zeros(1 + self.log.num_sums, device=pieces[0][0].labels.device)
         for index, (batch, places) in enumerate(pieces):
             self._noise.at(self.step, places if len(places) else np.zeros(1, dtype=np.int64))
             output = self.engine.forward(batch)
             # The mean over the tokens of the whole batch, however it is split over pieces and processes.
             loss = output.loss_sum / num_tokens
-            share = len(places) / self.job.batch_size
-            self.engine.backward(self._with_balance(loss, output.routing, share), last=index == len(pieces) - 1)
+            self.engine.backward(self._with_balance(loss, output.routing), last=index == len(pieces) - 1)
             if len(places):
-                sums += self._numbers(loss, output.routing)
-        norm = self.engine.step(self._rate())
-        share = norm if self._process[0] == 0 else torch.zeros_like(norm)
-        self.log.add(torch.cat([sums[:1], share.reshape(1).to(sums), sums[1:]]))
+                sums += self._numbers(loss, output.routing, rows[places])
+        norms = self.engine.step(self._rate()).to(sums)
+        self.log.add(torch.cat([sums[:1], norms if self._process[0] == 0 else torch.zeros_like(norms), sums[1:]]))
 
-    def _with_balance(self, loss: Tensor, routing: Routing | None, share: float) -> Tensor:
-        """Adds the balance loss of a piece that has this share of the batch's rows; zero weight adds nothing."""
+    def _with_balance(self, loss: Tensor, routing: Routing | None) -> Tensor:
+        """Adds the balance loss of a batch, which is then one piece (`check_balance`); zero weight adds nothing."""
         factor = self.engine.model.method.balance_loss
-        return loss if routing is None or not factor else loss + factor * share * balance_loss(routing.gates)
+        return loss if routing is None or not factor else loss + factor * balance_loss(routing.gates)
 
-    def _numbers(self, loss: Tensor, routing: Routing | None) -> Tensor:
+    def _numbers(self, loss: Tensor, routing: Routing | None, rows: np.ndarray) -> Tensor:
         loss = loss.detach().float().reshape(1)
-        return loss if routing is None else torch.cat([loss, routing_sums(routing)])
+        if routing is None:
+            return loss
+        dataset = torch.from_numpy(self._training.dataset_numbers[rows]).to(loss.device, non_blocking=True)
+        return torch.cat([loss, routing_sums(routing, dataset, self.log.num_datasets)])
 
     def _after_step(self, stop: StopRequest) -> None:
         """Validates, logs, saves and stops where it is due."""

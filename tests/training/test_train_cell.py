@@ -13,6 +13,7 @@ from ptmoe.rows.encoded import Encoded
 from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, TrainingError
 from ptmoe.training.cell import TrainJob, train_cell
 from ptmoe.tuning.prompted_lm import PromptedLM
+from ptmoe.tuning.registry import method_params
 from tests.rows import write_rows
 from tests.training.world import END, PARAMS, random_rows
 
@@ -55,6 +56,21 @@ def test_a_routed_method_logs_its_experts(world):
         assert int(row["expert_0"]) + int(row["expert_1"]) == 8 * steps
         assert 0 < float(row["entropy"]) <= np.log(2) + 1e-6
         assert 0.5 <= float(row["top_probability"]) <= 1
+        assert float(row["mutual_information"]) == 0  # of one data set
+        assert 0 < float(row["router_grad_norm"]) < float(row["grad_norm"])
+
+
+def test_a_router_without_a_rate_takes_no_part_in_training_and_is_saved(world):
+    _, log = world.train("ptmoe_routed", keep="last")
+    assert {row["router_grad_norm"] for row in table(log)[1:]} == {"0"}
+    assert "method.router.linear.weight" in tensors(world.root / "out" / "qa-ptmoe_routed-0")
+
+
+def test_a_balance_loss_needs_the_whole_batch_in_one_piece(world):
+    params = method_params("ptmoe", PARAMS["ptmoe"] | {"balance_loss": 0.1})
+    with pytest.raises(TrainingError, match=r"balance_loss 0\.1 needs each batch in one piece.*micro_batch_size is 3"):
+        train_cell(TrainJob(**world.arguments("ptmoe") | {"method_params": params}))
+    train_cell(TrainJob(**world.arguments("ptmoe", micro_batch_size=8) | {"method_params": params}))
 
 
 def test_a_method_without_parameters_is_validated_and_takes_no_step(world):
@@ -222,9 +238,11 @@ def long_rows(count: int, length: int) -> list[Encoded]:
 
 
 def test_rows_longer_than_the_positions(world, tmp_path):
+    template = (world.encoded / "encode.json").read_bytes()
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))
+    (world.encoded / "encode.json").write_bytes(template)
     with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
         world.train("pt")
     world.train("untuned")  # without a soft prompt they fit

@@ -48,6 +48,11 @@ PARAMS: dict[str, dict[str, Any]] = {
         "balance_loss": 0.0,
     },
 }
+PARAMS["ptmoe_routed"] = PARAMS["ptmoe"] | {
+    "router_init": "gradients",
+    "router_learning_rate": 0.0,
+    "router_refits": [3],
+}
 TRAIN = TrainParams(
     eval_steps=3,
     save_steps=2,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
@@ -25,6 +26,7 @@ def write_report(
     root: Path,
     out: Path,
     costs: Sequence[Sequence[str]] = (),
+    ablations: Mapping[str, Figure] = MappingProxyType({}),
 ) -> None:
     """Writes the report of every cell that the parameters name; what is missing is said, not an error.
 
@@ -34,6 +36,7 @@ def write_report(
         root: the project's folder, where scores/, logs/, models/, predictions/ and data/split/ lie.
         out: the folder to write; the same inputs give the same bytes. An earlier report there is replaced.
         costs: a header and rows of measured times, for a report that is not tracked.
+        ablations: {grid: figure}, for such a report, too: they come from other revisions.
 
     Raises:
         PtmoeError: `out` holds anything but an earlier report.
@@ -54,8 +57,11 @@ def write_report(
         for task, each in drawn.items():
             for kind, figure in each.items():
                 figures.save(figure, made / "figures" / f"{kind}-{task}")
+        for name, figure in ablations.items():
+            figures.save(figure, made / "figures" / f"ablation-{name}")
         write_text(made / "leaderboard.md", leaderboard_text(runs, analyses, statistics))
-        write_text(made / "index.html", render(runs, analyses, routing, forced, drawn, statistics, root, costs))
+        page = render(runs, analyses, routing, forced, drawn, statistics, root, costs, ablations)
+        write_text(made / "index.html", page)
 
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
@@ -95,6 +101,7 @@ def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSum
     drawn = {
         "scores": figures.scores(analysis),
         "parameters": figures.score_by_parameters(analysis),
+        "steps": figures.score_by_steps(analysis),
         "loss": figures.training_loss(run),
         "exact": figures.validation_exact(run),
         "routing": figures.routing(run.task, routed),

@@ -52,7 +52,7 @@ def read_grid(name: str, profile: str) -> Grid:
     """
     grids = read_yaml(GRIDS)
     if name not in grids:
-        raise ScoringError(f"no ablation is called {name!r}; allowed: {', '.join(grids)}")
+        raise ScoringError(f"unknown ablation {name!r}; allowed: {', '.join(grids)}")
     entry = grids[name]
     settings = {
         label: {key.replace("{profile}", profile): value for key, value in keys.items()}
@@ -94,7 +94,7 @@ def _params_at(commit: str) -> dict[str, Any] | None:
 
 
 def _same_but(here: dict, there: dict, grid: Grid, settings: dict[str, Any]) -> bool:
-    """Tells whether `there` has the settings and is otherwise `here`, as far as the method's runs depend on it."""
+    """Tells whether `there` has the settings and otherwise equals `here` in all that the method's runs depend on."""
     varied = {key for keys in grid.settings.values() for key in keys}
     if any(_at(there, key) != value for key, value in settings.items()):
         return False
@@ -171,7 +171,7 @@ def write(grid: Grid, points: Sequence[Point], out: Path) -> None:
 
 @figures.styled
 def panel(grid: Grid, points: Sequence[Point]) -> Figure:
-    """One panel a task as in figure 3 of the paper: in-domain and out-of-domain scores with intervals by setting."""
+    """One panel per task, as in figure 3 of the paper: in-domain and out-of-domain scores with intervals by setting."""
     tasks = list(dict.fromkeys(point.task for point in points))
     figure = figures.blank(3.6 * max(len(tasks), 1) + 1.4, 3.2)
     labels = list(grid.settings)

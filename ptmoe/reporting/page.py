@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_ro
 HERE = Path(__file__).parent
 CAPTIONS = {
     "loss": "Training loss; line: mean over seeds, band: their range.",
-    "exact": "Share of validation rows that greedy decoding answers word for word; line and band as above.",
+    "exact": "Share of validation rows whose answer is exact under greedy decoding; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
-    "routing": "Which expert each data set's examples get; the first seed.",
+    "routing": "Share of each data set's examples that each expert receives; first seed.",
 }
 
 
@@ -48,7 +48,7 @@ def render(
         forced: {task: a summary of each method whose experts were forced}.
         figures: {task: {kind: figure}}.
         statistics: confidence and resamples.
-        root: where the test sets of the case study lie.
+        root: the project's folder, for the test sets of the case study.
         costs: a header and rows of measured times; empty in the tracked report.
     """
     methods = runs[0].methods if runs else []
@@ -130,7 +130,7 @@ def _published_note(analyses: Sequence[TaskAnalysis]) -> str:
         table for analysis in analyses for column in analysis.metric.columns if (table := table_for(column, base))
     ]
     others = sorted({table.base for table in tables if not base.endswith(table.base)})
-    note = f"{len(rows)} scores stand in the paper, too, which prints one run without intervals."
+    note = f"The paper prints {len(rows)} of these scores, each from one run and without an interval."
     if others:
         note += f" It used {', '.join(others)} as base model; this run used {base or 'one that no adapter names'}."
     return note

@@ -1,4 +1,4 @@
-"""`ptmoe search`: the learning rate of each method, by the same grid for all, on the validation rows alone."""
+"""`ptmoe search`: finds each method's learning rate, with one grid for all, on validation rows only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial reached on the validation rows.
+    """The result of a trial on the validation rows.
 
     Attributes:
         score: the task's headline metric in percent; 0 where training diverged.
@@ -63,11 +63,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains every method with every learning rate on every task and prints the best of each method.
 
-    The best has the highest mean over tasks of the headline metric on the validation rows; of equals, the lowest rate.
-    Test rows are never read.
+    The best rate has the highest mean, over tasks, of the headline metric on validation rows; ties go to the lowest
+    rate. Test rows are never read.
 
     Raises:
-        ParamsError: the grid or a name is not usable.
+        ParamsError: the grid is not a list of rates, or a name is unknown.
     """
     params = Params.load()
     rates = _rates(args.grid)

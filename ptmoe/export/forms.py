@@ -1,4 +1,4 @@
-"""Adapters in forms that other programs load; reads no weights of the base model."""
+"""Adapters in formats that other programs load; reads no weights of the base model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def export_adapter(folder: Path, to: str, out: Path) -> None:
     fingerprint, are not looked at.
 
     Raises:
-        AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method has no such form.
+        AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method has no such format.
         PtmoeError: `out` holds anything but an earlier export.
     """
     config, tensors = read_adapter(folder)
@@ -42,7 +42,7 @@ def export_adapter(folder: Path, to: str, out: Path) -> None:
 
 
 def _fixed_prompt(method: Method[Any]) -> Tensor | None:
-    """Returns the prompt [P, H] of a method that has one for all inputs and does nothing else."""
+    """Returns the prompt [P, H] of a method that only prepends one prompt, the same for all inputs."""
     if method.prompt_length == 0 or method.routed() is not None:
         return None
     with torch.no_grad():
@@ -57,7 +57,7 @@ def _to_peft(method: Method[Any], config: AdapterConfig, tensors: dict[str, Tens
     layers = method.peft_layers()
     if layers is None:
         hint = "; use --to embeds" if method.routed() is not None else ""
-        raise AdapterError(f"peft has no form of {config.method} that gives the same logits{hint}")
+        raise AdapterError(f"no method of peft gives the logits of {config.method}{hint}")
     return _write_layers(layers, method.geometry, config.base.name, tensors, out)
 
 

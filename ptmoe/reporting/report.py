@@ -1,4 +1,4 @@
-"""The stage `report`: everything that a run says, in tables, figures and one page."""
+"""The stage `report`: the results of a run as tables, figures and one page."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_report(
     costs: Sequence[Sequence[str]] = (),
     ablations: Mapping[str, Figure] = MappingProxyType({}),
 ) -> None:
-    """Writes the report of every cell that the parameters name; what is missing is said, not an error.
+    """Writes the report of every cell that the parameters name; it lists what is missing.
 
     Args:
         tasks, methods, seeds: the axes of the run, in the order of the tables.
         statistics: confidence and resamples.
-        root: the project's folder, where scores/, logs/, models/, predictions/ and data/split/ lie.
+        root: the project's folder, with scores/, logs/, models/, predictions/ and data/split/.
         out: the folder to write; the same inputs give the same bytes. An earlier report there is replaced.
         costs: a header and rows of measured times, for a report that is not tracked.
         ablations: {grid: figure}, for such a report, too: they come from other revisions.
@@ -65,7 +65,7 @@ def write_report(
 
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
-    """Returns the Markdown leaderboard of all tasks, with the claims that the corrected test allows."""
+    """Returns the Markdown leaderboard of all tasks, with the significant differences."""
     found = {analysis.run.task: analysis for analysis in analyses}
     parts = []
     for run in runs:
@@ -75,7 +75,7 @@ def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], 
             continue
         sentences = claims(analysis, statistics.confidence)
         parts.append(f"**{run.task}**\n\n{tables.leaderboard(analysis)}")
-        parts.append((" ".join(sentences) or "No method is told apart from another.") + "\n")
+        parts.append((" ".join(sentences) or "No two methods are significantly different.") + "\n")
     return "\n".join(parts)
 
 

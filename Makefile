@@ -16,7 +16,7 @@ repro: .venv/installed
 test: .venv/installed
 	python -m pytest -n $(JOBS) --dist loadfile
 
-# Rules, methods, data and commands: what needs no training, in less than a minute on two cores.
+# The tests that train nothing (rules, methods, data, commands): less than a minute on two cores.
 quick: .venv/installed
 	python -m pytest -n $(JOBS) --dist loadfile $(addprefix tests/,scoring methods data \
 	  pipeline/test_params.py pipeline/test_method_names.py pipeline/test_commands.py)
@@ -39,7 +39,7 @@ docs: .venv/docs
 readme: .venv/installed
 	python -m ptmoe.cli report --readme README.md
 
-# Writes the records of `profile: mini` again; their SHA-256 values stand in ptmoe/sources/sources.yaml.
+# Writes the records of `profile: mini` again; ptmoe/sources/sources.yaml lists their SHA-256 values.
 mini-data: .venv/installed
 	python -m recipes.mini_data
 

@@ -52,7 +52,7 @@ expect 0 "accuracy" ptmoe score math predictions.jsonl --rows first.jsonl
 expect 0 "50.00 %" ptmoe score math predictions.jsonl
 cp first.jsonl second.jsonl
 expect 0 "A = first.jsonl" ptmoe compare first.jsonl second.jsonl
-expect 2 "error: 'nothing' is no scores file" ptmoe compare nothing first.jsonl
+expect 2 "error: 'nothing' is not a scores file" ptmoe compare nothing first.jsonl
 expect 2 "error: params.yaml is missing" ptmoe report
 
 # Neither needs Git until it is asked about a revision; without Git they say so.

@@ -84,7 +84,7 @@ def random_row(number: int, ids: np.ndarray, prompt_length: int) -> Encoded:
 
 
 def clock() -> float:
-    """Seconds: of the wall on a GPU; of the processor on a CPU, where other work may run beside a single thread."""
+    """Seconds: wall-clock time on a GPU; CPU time on a CPU, where other work may run beside a single thread."""
     synchronise()
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
@@ -157,7 +157,7 @@ def write(output: Path | None, name: str, result: dict[str, Any]) -> None:
         "hardware": {
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
             "threads": torch.get_num_threads(),
-            "seconds": "of the wall" if torch.cuda.is_available() else "of the processor",
+            "seconds": "wall-clock time" if torch.cuda.is_available() else "CPU time",
             "load_before": round(_LOAD, 1),
         },
         "versions": {name: version(name) for name in ("torch", "transformers", "peft", "accelerate")},

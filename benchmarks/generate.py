@@ -17,8 +17,8 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from benchmarks.common import arguments, clock, device, random_base, random_row, write
+from ptmoe.base.model import BaseInfo
 from ptmoe.generation.answer import Answer
-from ptmoe.generation.continuous import ContinuousDecoder
 from ptmoe.generation.decode import Decoder
 from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import Encoded
@@ -48,18 +48,6 @@ class ScriptedDecoder(Decoder):
         return len(answer.tokens) == self.lengths[answer.row]
 
 
-class ScriptedContinuousDecoder(ContinuousDecoder):
-    """Ends each answer at its given length."""
-
-    lengths: np.ndarray
-
-    def _submit(self, manager: Any, requests: list[list[int]], numbers: list[int]) -> list[str]:
-        return [
-            manager.add_request(ids, max_new_tokens=int(self.lengths[number]))
-            for ids, number in zip(requests, numbers, strict=True)
-        ]
-
-
 class ScriptedStop(StoppingCriteria):
     """Ends each row of a batch at its given length."""
 
@@ -70,16 +58,12 @@ class ScriptedStop(StoppingCriteria):
         return input_ids.shape[1] - self._prompt_length >= self._lengths
 
 
-def ours(
-    model: PromptedLM,
-    rows: list[Encoded],
-    lengths: np.ndarray,
-    kind: type[ScriptedDecoder] | type[ScriptedContinuousDecoder] = ScriptedDecoder,
-) -> list[list[int]]:
-    """Answers all rows with one of ptmoe's decoders."""
+def ours(model: PromptedLM, rows: list[Encoded], lengths: np.ndarray) -> list[list[int]]:
+    """Answers all rows with ptmoe's decoder."""
     longest = max(row.prompt_length for row in rows)
     budget = SLOTS * (longest + PROMPT_LENGTH + LONGEST_ANSWER)
-    decoder = kind(model, [], 0, LONGEST_ANSWER, budget)
+    info = BaseInfo.of_model(model.base, parameters=0)
+    decoder = ScriptedDecoder(model, info, LONGEST_ANSWER, budget)
     decoder.lengths = lengths
     found = decoder.decode(rows, np.array([row.prompt_length for row in rows]))
     return [answer.tokens for answer in sorted(found, key=lambda answer: answer.row)]
@@ -139,7 +123,6 @@ def main() -> None:
     parser = arguments(__doc__, size="tiny")
     parser.add_argument("--rows", type=int, default=192)
     parser.add_argument("--without-peft", action="store_true")
-    parser.add_argument("--with-transformers-engine", action="store_true")
     options = parser.parse_args()
     from peft import PromptTuningConfig, get_peft_model
 
@@ -150,10 +133,6 @@ def main() -> None:
     torch.nn.init.normal_(next(model.method.parameters()), std=0.02)
     sides: dict[str, Any] = {"ptmoe": lambda n: ours(model, rows[:n], np.minimum(lengths[:n], limit))}
     sides["generate"] = lambda n: theirs(model, rows[:n], np.minimum(lengths[:n], limit), False)
-    if options.with_transformers_engine:
-        sides["engine transformers"] = lambda n: ours(
-            model, rows[:n], np.minimum(lengths[:n], limit), ScriptedContinuousDecoder
-        )
     if not options.without_peft:
         other = random_base(options.size, options.vocabulary)
         config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=PROMPT_LENGTH)

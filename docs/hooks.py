@@ -22,6 +22,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Points links at the copies, and sets lists apart from the line before them, as this Markdown wants it."""
     for name in LINKED:
-        markdown = markdown.replace(f"](../{name})", f"]({name if name.endswith('.md') else f'{name}.txt'})")
+        shown = name if name.endswith(".md") else f"{name}.txt"
+        # The copy is one folder nearer than the file: docs/ is the root of the site.
+        markdown = re.sub(rf"\]\(\.\./((?:\.\./)*){re.escape(name)}(#[^)]*)?\)", rf"](\1{shown}\2)", markdown)
     markdown = markdown.replace("](docs/", "](")
     return re.sub(r"(?m)^((?![-*\s|#>`\d]).+)\n(?=- )", r"\1\n\n", markdown)

@@ -1,4 +1,4 @@
-"""One thing that a run needs, and whether it is there."""
+"""One requirement of a run, and whether it is met."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at.
+    """One check.
 
     Attributes:
         what: e.g. `base model`.
-        state: `ok`, `warning` (the run goes on, but look) or `missing` (the run would fail).
-        found: what was found, and what to do about it.
+        state: `ok`, `warning` (the run works, but see the advice) or `missing` (the run would fail).
+        found: the finding, and what to do about it.
     """
 
     what: str

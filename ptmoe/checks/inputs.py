@@ -1,4 +1,4 @@
-"""What a run reads from outside: the base model and the sources of every task."""
+"""A run's inputs from outside the project: the base model and the sources of every task."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def base_check(base: BaseParams) -> tuple[Check, Path | None]:
     except HfHubHTTPError as error:
         advice = f"accept its licence at https://huggingface.co/{base.name} and run `hf auth login`"
         return Check("base model", "missing", f"{base.name}: {type(error).__name__}; {advice}"), None
-    except Exception as error:  # whatever the network does, it is reported as what it is
+    except Exception as error:  # any failure of the network is reported, not raised
         advice = "go online, copy the Hub cache (HF_HOME), or set base.name to a local folder"
         return Check("base model", "missing", f"{base.name} cannot be reached ({type(error).__name__}); {advice}"), None
     return Check("base model", "ok", f"{base.name} at {commit} can be downloaded"), None
 
 
 def method_checks(params: Params, config: Path | None) -> Iterator[Check]:
-    """Looks whether each method fits the base model's sizes."""
+    """Checks whether each method fits the base model's sizes."""
     if config is None:
-        yield Check("methods", "warning", "not checked against the base model, whose config is not here yet")
+        yield Check("methods", "warning", "not checked against the base model, whose config is not on this machine yet")
         return
     from ptmoe.base.geometry import Geometry
     from ptmoe.tuning.registry import load_method, method_params
@@ -101,7 +101,7 @@ def source_check(task: str, use: Use, mirror: str) -> Check:
         try:
             look()
             return Check(what, "ok", where)
-        except Exception as error:  # whatever the network does, the next place is tried and the reason kept
+        except Exception as error:  # after any failure of the network the next place is tried, and the reason kept
             failures.append(f"{where}: {type(error).__name__}")
     return Check(what, "missing", f"{'; '.join(failures)}; go online or set `mirror` to a folder that holds the files")
 

@@ -17,7 +17,7 @@ NEEDED_GB = {"local": 2, "hub": 20}
 
 
 def machine_checks(profile: Profile) -> Iterator[Check]:
-    """Looks at everything that does not need the network."""
+    """Makes all checks that need no network."""
     yield _libraries(profile)
     yield _project()
     yield _identity()
@@ -44,7 +44,9 @@ def _libraries(profile: Profile) -> Check:
 def _project() -> Check:
     missing = [name for name in (".git", ".dvc", "dvc.yaml") if not Path(name).exists()]
     if missing:
-        return Check("project", "missing", f"{', '.join(missing)} not here; run in a clone of the project's repository")
+        return Check(
+            "project", "missing", f"{', '.join(missing)} not found; run in a clone of the project's repository"
+        )
     return Check("project", "ok", "Git, DVC and dvc.yaml are here")
 
 

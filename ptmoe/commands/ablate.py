@@ -25,13 +25,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--base", help="fit ranks to this model folder or config.json (default: that of the profile)")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="experiments at once (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
-    parser.add_argument("--collect", action="store_true", help="run nothing, draw what is there")
+    parser.add_argument("--collect", action="store_true", help="run nothing; draw the results that exist")
     parser.add_argument("--out", type=Path, default=Path("ablations"), help="folder of results (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queues what is missing, waits for it, and writes the results."""
+    """Queues the missing settings, waits for them, and writes the results."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import collect, find_cells, grid_cells, write
     from ptmoe.reporting.compare import experiments
@@ -79,7 +79,7 @@ def _dvc(command: list[str]) -> None:
 
 
 def _wait(jobs: int) -> None:
-    """Starts the queue's workers, and again when they stop early, until nothing is queued or running."""
+    """Starts the queue's workers, and restarts them when they stop early, until nothing is queued or running."""
     from ptmoe.runtime.progress import Progress
 
     total = _unfinished()

@@ -1,4 +1,4 @@
-"""`ptmoe compare`: which of two runs is better, and how sure that is."""
+"""`ptmoe compare`: which of two runs is better, and with what certainty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints one line for each thing that both sides have."""
+    """Prints one line for each task and metric that both sides have."""
     from ptmoe.config.params import Params
     from ptmoe.config.project import params_file
     from ptmoe.reporting.compare import compare_sides, pairs, resolve
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     first, second = resolve(args.a, args.task, params.grid), resolve(args.b, args.task, params.grid)
     common = pairs(first, second)
     if not common:
-        raise ScoringError(f"{args.a} and {args.b} have nothing in common: {_kinds(first)} against {_kinds(second)}")
+        raise ScoringError(f"{args.a} and {args.b} share no scores: {_kinds(first)} against {_kinds(second)}")
     made = [compare_sides(a, b, statistics) for a, b in common.values()]
     comparisons = corrected([comparison for comparison, _, _ in made])
     header = ["what", "metric", "A minus B", "interval", "p", *(["p corrected"] if len(made) > 1 else []), "examples"]
@@ -65,10 +65,10 @@ def _sentence(key: str, each, alone: int, confidence: float) -> str:
     if each.beats(confidence):
         said = f"{better} beats {worse}"
     elif each.detectable >= 1:
-        said = "not told apart; this test is too small to find any difference four times in five"
+        said = "not significantly different; this test is too small to detect any difference with 80 % power"
     else:
-        said = f"not told apart; this test finds {100 * each.detectable:.1f} points four times in five"
+        said = f"not significantly different; this test detects {100 * each.detectable:.1f} points with 80 % power"
     seeds = f"over {each.num_seeds} seeds" if each.num_seeds > 1 else "for these trained models (one seed)"
-    left_out = f"; {alone} examples that only one side scored are left out" if alone else ""
+    left_out = f"; {alone} examples scored by only one side are left out" if alone else ""
     warning = f" {each.difference.warning}" if each.difference.warning else ""
     return f"{where}{said}, {seeds}{left_out}.{warning}"

@@ -1,4 +1,4 @@
-"""`ptmoe doctor`: what a run of params.yaml would miss, before hours are spent."""
+"""`ptmoe doctor`: what a run of params.yaml needs and this machine lacks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ptmoe.config.params import Params
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("doctor", help="say what is missing before hours are spent")
-    parser.add_argument("--profile", help="look at this profile instead of the one in params.yaml")
+    parser = subparsers.add_parser("doctor", help="list what a run needs and this machine lacks")
+    parser.add_argument("--profile", help="check this profile instead of the one in params.yaml")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints one line for each thing that a run needs; returns 1 when something is missing."""
+    """Prints one line per requirement of a run; returns 1 when one is missing."""
     from ptmoe.checks.inputs import base_check, method_checks, source_checks
     from ptmoe.checks.machine import machine_checks
     from ptmoe.config.params import read_yaml
@@ -41,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(check: Check) -> Check:
-    """Prints a check as soon as it is known: some wait for the network."""
+    """Prints each check when it is done, because some wait for the network."""
     print(f"  {check.state:<8} {check.what}: {check.found}", flush=True)
     return check

@@ -1,4 +1,4 @@
-"""`ptmoe export`: an adapter in a form that other programs load."""
+"""`ptmoe export`: writes an adapter in a format that other programs load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("export", help="write an adapter for the peft library, or as prompt embeddings")
     parser.add_argument("--adapter", required=True, type=Path, metavar="DIR", help="an adapter folder")
-    parser.add_argument("--to", required=True, choices=("peft", "embeds"), help="the form to write")
+    parser.add_argument("--to", required=True, choices=("peft", "embeds"), help="the format to write")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="the folder to write (default: exports/<adapter>-<form>)"
     )

@@ -1,4 +1,4 @@
-"""`ptmoe predict`: answer questions of one's own with an adapter."""
+"""`ptmoe predict`: answers a user's questions with an adapter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("predict", help="answer the questions of a JSONL file with an adapter")
     parser.add_argument("--adapter", required=True, type=Path, metavar="DIR", help="an adapter folder")
     parser.add_argument("--input", required=True, type=Path, metavar="FILE", help='lines {"question", "context"?, ...}')
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="where the answers go, a line each")
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="FILE", help="where to write the answers, one per line"
+    )
     parser.add_argument("--base", metavar="DIR", help="the base model's folder, if it is not where training found it")
     parser.add_argument("--max-new-tokens", type=_count, default=256, metavar="N", help="longest answer (default 256)")
     parser.add_argument("--max-length", type=_count, metavar="N", help="longest prompt; longer contexts are cut")

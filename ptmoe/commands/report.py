@@ -1,4 +1,4 @@
-"""`ptmoe report`: the report of what is there now, measured costs, and the README's table."""
+"""`ptmoe report`: a report of the existing cells, their measured costs, and the README's table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "report",
-        help="write the report of what is there, with measured times",
-        description="Writes a report of all cells that are there, even when some failed, with the times measured on "
-        "this machine and the ablations that were run. The pipeline's own report/ is left alone.",
+        help="write a report of the existing cells, with measured times",
+        description="Writes a report of all existing cells, even when some failed, with the times measured on "
+        "this machine and the ablations that were run. The pipeline's own report/ is not touched.",
     )
     parser.add_argument(
         "--out", type=Path, default=Path(".costs/report"), help="folder to write (default: %(default)s)"
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     cells = [Cell(task, method, seed) for task in grid.tasks for method in grid.methods for seed in grid.seeds]
     costs = read_costs(cells)
     if args.costs:
-        say(as_text(costs) if costs else "no cost file yet; training and generation leave them in .costs/")
+        say(as_text(costs) if costs else "no cost file yet; training and generation write them to .costs/")
         return 0
     ablations = read_panels(Path("ablations"))
     write_report(grid.tasks, grid.methods, grid.seeds, grid.statistics, Path(), args.out, costs, ablations)

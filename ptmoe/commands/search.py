@@ -1,4 +1,4 @@
-"""`ptmoe search`: the learning rate of each method, by the same grid for all, on the validation rows alone."""
+"""`ptmoe search`: finds each method's learning rate, with one grid for all, on validation rows only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial reached on the validation rows.
+    """The result of a trial on the validation rows.
 
     Attributes:
         score: the task's headline metric in percent; 0 where training diverged.
@@ -63,11 +63,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains every method with every learning rate on every task and prints the best of each method.
 
-    The best has the highest mean over tasks of the headline metric on the validation rows; of equals, the lowest rate.
-    Test rows are never read.
+    The best rate has the highest mean, over tasks, of the headline metric on validation rows; ties go to the lowest
+    rate. Test rows are never read.
 
     Raises:
-        ParamsError: the grid or a name is not usable.
+        ParamsError: the grid is not a list of rates, or a name is unknown.
     """
     params = Params.load()
     rates = _rates(args.grid)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         params.task(name)  # a mistyped name fails here, not after the first trials
     for name in methods:
         params.method(name)
-    say(f"{len(trials)} trials of {params.profile.train.steps} steps, {args.jobs} at once")
+    say(f"{len(trials)} trials, {args.jobs} at once")
     results = list(_results(trials, params, args.jobs))
     table = markdown(results, tasks, methods, rates)
     print(table)
@@ -123,6 +123,7 @@ def try_rate(trial: Trial, params: Params) -> Result:
         seed=0,
         method_params=method_params(trial.method, params.method(trial.method)),
         train=profile.train,
+        steps=profile.steps_of(trial.method, trial.task),
         batch_size=profile.batch_size[trial.task],
         learning_rate=trial.learning_rate,
         base_dir=BASE_DIR,

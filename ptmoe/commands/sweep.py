@@ -1,4 +1,4 @@
-"""`ptmoe sweep`: run the pipeline with several cells of the grid at once."""
+"""`ptmoe sweep`: runs the pipeline with several cells of the grid at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptmoe.runtime.progress import Progress, say
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
-# How many times a worker comes back for more cells: fewer starts of DVC against workers that wait for the last one.
+# How often a worker fetches cells: fewer rounds start DVC less often, more rounds balance the load.
 SHARES = 3
 FAILED = "failed"
 _RUNNING = re.compile(r"Running stage '(.+)'")
@@ -42,16 +42,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the shared stages, then each grid stage `jobs` cells at a time, then what is left.
 
-    DVC itself runs one stage at a time; separate `dvc repro --single-item` processes may run side by side
-    because the shared stages are finished before.
+    DVC itself runs one stage at a time; several `dvc repro --single-item` processes may run in parallel
+    because the shared stages finish first.
 
     Raises:
-        SweepError: a stage failed; the others of its kind were still run.
+        SweepError: a stage failed; the other cells of its kind were still run.
     """
     devices = visible_devices()
     jobs = args.jobs or len(devices) or os.cpu_count() or 1
     if jobs < 1:
-        raise SweepError(f"--jobs {args.jobs}: allowed is a whole number from 1")
+        raise SweepError(f"--jobs {args.jobs}: allowed: a whole number from 1")
     from ptmoe.tuning.registry import check_methods
 
     check_methods(Params.load().methods)  # a mistake in a method's block must not wait for its cell
@@ -77,12 +77,12 @@ def cells_of(stage: str) -> list[str]:
 
 
 def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
-    """Runs cells side by side, each on a GPU of its own while there are enough.
+    """Runs cells in parallel, each on its own GPU while there are enough.
 
     A worker takes several cells at a time: DVC needs seconds to start, however many cells it is given.
 
     Raises:
-        SweepError: some cell failed; names each with the end of its output.
+        SweepError: cells failed; the message names each, with the end of its output.
     """
     slots: queue.Queue[str | None] = queue.Queue()
     for index in range(jobs):
@@ -116,7 +116,7 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
 
 
 def results(output: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Reads DVC's output as it comes; yields each cell, its result in words, and what its stage said."""
+    """Reads DVC's output line by line; yields each cell, its result in words, and its stage's output."""
     cell, said = "", list[str]()
     for line in output:
         header = _RUNNING.match(line) or _SKIPPED.match(line)
@@ -133,7 +133,7 @@ def results(output: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _result(cell: str, said: list[str]) -> str:
-    """Returns the last thing that the stage itself said of its cell."""
+    """Returns the last line that the stage itself printed about its cell."""
     if any(_FAILED.match(line) for line in said):
         return FAILED
     name = f"{cell.partition('@')[2]}: "
@@ -142,4 +142,4 @@ def _result(cell: str, said: list[str]) -> str:
 
 def _dvc(*arguments: str) -> None:
     if subprocess.run([sys.executable, "-m", "dvc", *arguments]).returncode:
-        raise SweepError(f"`dvc {' '.join(arguments)}` failed; its message stands above")
+        raise SweepError(f"`dvc {' '.join(arguments)}` failed; see its message above")

@@ -20,7 +20,7 @@ AVERAGE = "average"
 
 @dataclass
 class TaskAnalysis:
-    """What the numbers of one task say.
+    """Estimates and comparisons of one task.
 
     Attributes:
         parts: {part: shares}: each data set, each data set of several parts, the domains and the average.
@@ -84,7 +84,7 @@ def analyse(run: TaskRun, statistics: StatisticsParams) -> TaskAnalysis | None:
 
 
 def parts_of(datasets: Sequence[str], domains: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Returns what a table has a column for, with each data set's share of it."""
+    """Returns the columns of a table, with each data set's share of them."""
     parts: dict[str, dict[str, float]] = {}
     for name in datasets:
         parts[name] = {name: 1.0}
@@ -151,7 +151,7 @@ def _compare_all(
 
 
 def claims(analysis: TaskAnalysis, confidence: float) -> list[str]:
-    """Returns a sentence for each method that the corrected test allows to call better than others."""
+    """Returns a sentence for each method that is significantly better than others after correction."""
     sentences = []
     for method in analysis.ranked():
         beaten = [each for each in analysis.comparisons if each.beats(confidence) and _winner(each) == method]
@@ -162,7 +162,7 @@ def claims(analysis: TaskAnalysis, confidence: float) -> list[str]:
 
 
 def undecided(analysis: TaskAnalysis, confidence: float) -> list[Comparison]:
-    """Returns the pairs that the corrected test does not tell apart."""
+    """Returns the pairs that are not significantly different after correction."""
     return [each for each in analysis.comparisons if not each.beats(confidence)]
 
 

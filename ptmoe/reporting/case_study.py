@@ -29,7 +29,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Case:
-    """A test example with all answers; question and context are empty where the test set is not at hand."""
+    """A test example with all answers; question and context are empty where the test set is missing."""
 
     task: str
     dataset: str

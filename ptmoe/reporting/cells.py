@@ -1,4 +1,4 @@
-"""What a run has left on disk, cell by cell, and what is missing."""
+"""A run's files, cell by cell, and which are missing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TaskRun:
     """All cells of one task.
 
     Attributes:
-        metric: what the cells were scored by; None when no cell has scores.
+        metric: the cells' metric; None when no cell has scores.
         datasets: {dataset: {"domain", "rows"}} in display order.
         problems: what is missing or damaged, a sentence each.
     """
@@ -70,7 +70,7 @@ class TaskRun:
 
     @property
     def base(self) -> dict[str, Any]:
-        """What the adapters say of the base model."""
+        """The base model that the adapters name."""
         return next((result.adapter["base"] for result in self.cells.values() if "base" in result.adapter), {})
 
     @property
@@ -87,20 +87,20 @@ class TaskRun:
 
 
 def best_exact(run: TaskRun) -> float:
-    """Returns the highest share of exact validation answers that any cell of a task reached; NaN where none tells."""
+    """Returns the highest share of exact validation answers that any cell of a task reached; NaN without logs."""
     seen = [result.log["validation_exact"] for result in run.cells.values() if "validation_exact" in result.log]
     values = np.concatenate([[np.nan], *seen])
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 
 def parameters_of(run: TaskRun, method: str) -> int | None:
-    """Returns a method's trainable parameters, or None where no adapter tells."""
+    """Returns a method's trainable parameters, or None where no adapter states them."""
     found = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
     return next((number for number in found if number is not None), None)
 
 
 def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Path) -> TaskRun:
-    """Reads every cell of a task that the parameters name, and notes what is not there."""
+    """Reads every cell of a task that the parameters name, and notes what is missing."""
     problems: list[str] = []
     cells = {
         (method, seed): _read_cell(Cell(task, method, seed), root, problems) for method in methods for seed in seeds
@@ -146,7 +146,7 @@ def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
 
 
 def _note_gaps(result: CellResult, problems: list[str]) -> None:
-    """Notes examples without a prediction, which score 0, and scores that are no numbers, which are left out."""
+    """Notes examples without a prediction, which score 0, and scores that are not numbers, which are left out."""
     scores = result.scores
     if scores is None:
         return
@@ -163,7 +163,7 @@ def _note_gaps(result: CellResult, problems: list[str]) -> None:
     numbers = [scores[name].astype(float) for name in result.metric.columns] if result.metric else []
     broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if total else 0
     if broken:
-        problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are no numbers and are left out.")
+        problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are not numbers and are left out.")
 
 
 def _table(path: Path, problems: list[str]) -> pa.Table | None:

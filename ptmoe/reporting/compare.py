@@ -1,4 +1,4 @@
-"""Two runs on the examples that both scored, wherever their scores lie."""
+"""Compares two runs on the examples that both scored, in the workspace or in a revision."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Side:
 
 
 def resolve(text: str, task: str | None, grid: Grid) -> dict[str, Side]:
-    """Returns the sides that a name stands for, by what the two sides must have in common.
+    """Returns the sides that a name means, by what the two sides must have in common.
 
     A name is a scores file (parquet, or JSON Lines of `ptmoe score --rows`), a cell (`qa-ptmoe-0`), its adapter
-    folder, a method (all its seeds, every task), or a cell or method after `REVISION:`. A revision alone stands for
+    folder, a method (all its seeds, every task), or a cell or method after `REVISION:`. A revision alone means
     all its cells. A revision is a Git commit, branch or tag, or the name of a DVC experiment.
 
     Raises:
-        ScoringError: nothing has that name, or what has it holds no scores.
+        ScoringError: the name is unknown, or has no scores.
     """
     path = Path(text)
     if path.is_file():
@@ -67,7 +67,7 @@ def resolve(text: str, task: str | None, grid: Grid) -> dict[str, Side]:
             return {key: Side(text, [columns]) for key, columns in found.items()}
         raise ScoringError(f"revision {text!r} holds no scores of {', '.join(tasks)}; run the pipeline there")
     raise ScoringError(
-        f"{text!r} is no scores file, cell, method or revision; cells look like {next(iter(cells), 'qa-pt-0')}, "
+        f"{text!r} is not a scores file, cell, method or revision; cells look like {next(iter(cells), 'qa-pt-0')}, "
         f"methods are {', '.join(grid.methods)}, and REVISION:CELL takes a cell of another revision"
     )
 
@@ -114,7 +114,7 @@ def read_scores(cell: Cell, revision: str = "") -> Scored:
     """Reads a cell's scores, of the workspace or of a revision.
 
     Raises:
-        ScoringError: they are not there.
+        ScoringError: they are missing.
     """
     if not revision:
         if not cell.scores.exists():
@@ -133,7 +133,7 @@ def read_if_there(cell: Cell, revision: str) -> Scored | None:
 
     commit = sha_of(revision)
     if commit is None:
-        raise ScoringError(f"{revision!r} is no Git revision and no DVC experiment; `dvc exp list` names them")
+        raise ScoringError(f"{revision!r} is neither a Git revision nor a DVC experiment; `dvc exp list` names them")
     try:
         with open_tracked(cell.scores.as_posix(), rev=commit, mode="rb") as file:
             return _scored(io.BytesIO(file.read()))
@@ -184,7 +184,7 @@ def _share(value: object, where: str) -> float:
 
 
 def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tuple[Comparison, int, str]:
-    """Compares two sides; returns the comparison, how many examples only one has, and what the score is called.
+    """Compares two sides; returns the comparison, how many examples only one has, and the name of the score.
 
     Seeds are paired in order; a side with more seeds loses the rest.
 

@@ -1,4 +1,4 @@
-"""What a run cost on this machine: times and memory, which no tracked file holds."""
+"""A run's times and memory on this machine, which no tracked file contains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAGES = ("train", "generate")
 
 
 def read_costs(cells: Sequence[Cell], folder: Path = FOLDER) -> list[list[str]]:
-    """Returns a header and a row for each cell and stage that left a cost file; empty when none did."""
+    """Returns a header and one row per cost file, that is per cell and stage; empty when there is none."""
     found = []
     for cell in cells:
         for stage in STAGES:
@@ -32,7 +32,7 @@ def _shown(value: float | int | str | None) -> str:
 
 
 def as_text(table: Sequence[Sequence[str]]) -> str:
-    """Lays a table out for a terminal: the first two columns to the left, numbers to the right."""
+    """Formats a table for a terminal: the first two columns left-aligned, numbers right-aligned."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = (
         "  ".join(

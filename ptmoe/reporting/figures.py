@@ -30,7 +30,7 @@ R = TypeVar("R")
 PALETTE = (
     "#8a8a8a", "#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#c9a227", "#3fa7a0", "#9c755f", "#e15759", "#ff7fa7",
 )  # fmt: skip
-# Stands for the page's text colour inside the page.
+# A placeholder for the page's text colour.
 INK = "#17191c"
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -58,7 +58,7 @@ _STYLE: Any = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function draw in the report's style."""
+    """Runs a drawing function in the report's style."""
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -144,7 +144,7 @@ def _by_step(run: TaskRun, column: str, scale: float, label: str) -> Figure | No
 
 
 def _curves(run: TaskRun, method: str, column: str) -> list[dict[str, np.ndarray]]:
-    """Returns the logs of more than one number of a column: a method that takes no step has no curve."""
+    """Returns the logs with more than one value of a column: a method that takes no step has no curve."""
     logs = [run.cells[method, seed].log for seed in run.seeds]
     return [log for log in logs if np.isfinite(log.get(column, [])).sum() > 1]
 
@@ -221,7 +221,7 @@ def score_by_parameters(analysis: TaskAnalysis) -> Figure:
 
 
 def _label(axes: Axes, points: list[tuple[float, float, str, str]], gaps: Sequence[float] = ()) -> None:
-    """Names each point beside it, 9 typographic points or its gap away; moves names that would overlap apart."""
+    """Names each point beside it, 9 typographic points or its gap away, and moves overlapping names apart."""
     pixels = axes.transData.transform([(x, y) for x, y, _, _ in points]) if points else np.zeros((0, 2))
     taken: list[tuple[float, float]] = []
     for index in np.argsort([-y for _, y in pixels], kind="stable"):
@@ -274,13 +274,13 @@ def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
 
 
 def _area(parameters: int) -> float:
-    """Returns a marker's area, by the fourth root: full fine-tuning trains 10,000 times what a prompt does."""
+    """Returns a marker's area, by the fourth root: sizes span four orders of magnitude."""
     return 3.0 * parameters**0.25
 
 
 @styled
 def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None:
-    """Share of each data set's examples that each expert gets, a panel a method; None without a router."""
+    """Share of each data set's examples that each expert receives, one panel per method; None without a router."""
     if not summaries:
         return None
     heights = [summary.num_experts for summary in summaries.values()]

@@ -1,4 +1,4 @@
-"""Whether a router chooses well: its scores beside those of its own experts, each forced on every example."""
+"""Whether a router chooses well: its scores against those of its own experts, each forced on every example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_ro
 HERE = Path(__file__).parent
 CAPTIONS = {
     "loss": "Training loss; line: mean over seeds, band: their range.",
-    "exact": "Share of validation rows that greedy decoding answers word for word; line and band as above.",
+    "exact": "Share of validation rows whose answer is exact under greedy decoding; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
     "steps": "Average score against the steps that half of the best share of exact validation answers takes; the area "
     "grows with the fourth root of the trainable parameters (the paper's figure 4).",
-    "routing": "Which expert each data set's examples get; the first seed.",
+    "routing": "Share of each data set's examples that each expert receives; first seed.",
 }
 
 
@@ -51,7 +51,7 @@ def render(
         forced: {task: a summary of each method whose experts were forced}.
         figures: {task: {kind: figure}}.
         statistics: confidence and resamples.
-        root: where the test sets of the case study lie.
+        root: the project's folder, for the test sets of the case study.
         costs: a header and rows of measured times; empty in the tracked report.
         ablations: {grid: figure}; empty in the tracked report.
     """
@@ -135,7 +135,7 @@ def _published_note(analyses: Sequence[TaskAnalysis]) -> str:
         table for analysis in analyses for column in analysis.metric.columns if (table := table_for(column, base))
     ]
     others = sorted({table.base for table in tables if not base.endswith(table.base)})
-    note = f"{len(rows)} scores stand in the paper, too, which prints one run without intervals."
+    note = f"The paper prints {len(rows)} of these scores, each from one run and without an interval."
     if others:
         note += f" It used {', '.join(others)} as base model; this run used {base or 'one that no adapter names'}."
     return note

@@ -45,7 +45,7 @@ def published() -> dict[str, Any]:
 
 
 def table_for(metric: str, base: str) -> PublishedTable | None:
-    """Returns the table of a metric, that of the given base model if there is one, else of the paper's main one."""
+    """Returns the table of a metric for the given base model, or else for the paper's main one."""
     tables = [table for table in published()["tables"] if table.metric == metric]
     exact = [table for table in tables if base.endswith(table.base)]
     return next(iter(exact or tables), None)

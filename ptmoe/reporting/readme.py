@@ -11,10 +11,10 @@ BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 
 
 def update_readme(readme: Path, leaderboard: Path) -> bool:
-    """Replaces what stands between the markers by the leaderboard; tells whether the file changed.
+    """Replaces the text between the markers by the leaderboard; tells whether the file changed.
 
     Raises:
-        ScoringError: a file is missing, or the markers are not there once each, in order.
+        ScoringError: a file is missing, or does not have each marker once, in order.
     """
     for path in (readme, leaderboard):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""What the page says of one task, in the words and numbers that the template prints."""
+"""One task's part of the page: the words and numbers that the template prints."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def task_section(analysis: TaskAnalysis, routing: Routing, root: Path, confidenc
 
 
 def verdict(analysis: TaskAnalysis, confidence: float) -> list[str]:
-    """Returns what can be said: the best score, each claim that the test allows, and how much stays open."""
+    """Returns the conclusions: the best score, the significant differences, and how many pairs have none."""
     ranked = analysis.ranked()
     if not ranked:
         return ["No method has a score yet."]
@@ -58,7 +58,9 @@ def verdict(analysis: TaskAnalysis, confidence: float) -> list[str]:
     sentences += claims(analysis, confidence)
     still_open = undecided(analysis, confidence)
     if still_open:
-        sentences.append(f"{len(still_open)} of {len(analysis.comparisons)} pairs of methods are not told apart.")
+        sentences.append(
+            f"{len(still_open)} of {len(analysis.comparisons)} pairs of methods are not significantly different."
+        )
     return sentences
 
 
@@ -88,7 +90,7 @@ def _leader(analysis: TaskAnalysis, method: str, domains: Sequence[str], span: t
 
 
 def paper_table(analysis: TaskAnalysis, column: str) -> dict[str, Any]:
-    """Returns one metric in the layout of the paper's tables: a row a method, data sets grouped by domain."""
+    """Returns one metric in the layout of the paper's tables: one row per method, data sets grouped by domain."""
     parts = [part for part in analysis.parts if part not in (IN_DOMAIN, OUT_OF_DOMAIN, AVERAGE)]
     domains = [analysis.run.datasets.get(_member(analysis, part), {}).get("domain", "") for part in parts]
     best = {
@@ -105,7 +107,7 @@ def paper_table(analysis: TaskAnalysis, column: str) -> dict[str, Any]:
         rows.append({"method": method, "cells": cells})
     sizes = [f"{part} {analysis.counts[part]:,}" for part in parts if part in analysis.counts]
     return {
-        "caption": f"{analysis.label(column)} in percent, half the interval's width below. Examples: "
+        "caption": f"{analysis.label(column)} in percent, with half the interval's width below. Examples: "
         f"{', '.join(sizes)}.",
         "groups": [(name, domains.count(name)) for name in dict.fromkeys(domains)],
         "parts": [part.rpartition("/")[2] for part in parts],
@@ -155,10 +157,10 @@ def p_value(p: float) -> str:
 def _test_note(analysis: TaskAnalysis) -> str:
     seeds = {each.num_seeds for each in analysis.comparisons}
     if not seeds or max(seeds) == 1:
-        return "One seed: the test speaks of these trained models, not of what another seed would give."
+        return "One seed: the test is about these trained models; another seed may give other results."
     return (
-        f"The test is over examples and {max(seeds)} seeds; with few seeds only large differences pass. Underlined: "
-        "these trained models differ (corrected test over examples alone), which other seeds may not repeat."
+        f"The test is over examples and {max(seeds)} seeds; with few seeds only large differences are significant. "
+        "Underlined: these trained models differ (corrected test over examples alone), but other seeds may not."
     )
 
 
@@ -167,7 +169,7 @@ def _detectable(analysis: TaskAnalysis) -> str:
     if not sizes:
         return ""
     return (
-        f"Smallest difference that one uncorrected test of this size finds four times in five: "
+        f"Smallest difference that one uncorrected test of this size detects with 80 % power: "
         f"{np.median(sizes):.1f} points for the median pair ({min(sizes):.1f} to {max(sizes):.1f})."
     )
 
@@ -194,7 +196,7 @@ def _routing(task: str, routing: Routing) -> list[dict[str, Any]]:
 
 
 def forced_rows(forced: Sequence[ForcedExperts], confidence: float) -> list[dict[str, Any]]:
-    """Returns a row a method: each choice's score, and the router's difference from it in the colours of the matrix."""
+    """Returns one row per method: each choice's score, and the router's difference from it in the matrix's colours."""
     return [
         {
             "method": each.method,
@@ -211,7 +213,7 @@ def forced_rows(forced: Sequence[ForcedExperts], confidence: float) -> list[dict
 
 def _remark(summary: RoutingSummary) -> str:
     if summary.num_experts == 1:
-        return "one expert: nothing to route"
+        return "one expert: no choice to make"
     if not summary.collapsed:
         return ""
     return f"collapsed: expert {int(summary.utilisation.argmax())} gets {100 * summary.utilisation.max():.1f} %"

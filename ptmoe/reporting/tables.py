@@ -25,7 +25,7 @@ NOTHING = "\u2013"
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Writes rows with Unix line ends; floats with at most six significant digits, None and NaN as nothing."""
+    """Writes rows with Unix line ends; floats have at most six significant digits, None and NaN are empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
@@ -66,7 +66,7 @@ def write_curves(runs: Sequence[TaskRun], path: Path) -> None:
 
 
 def write_scores(analyses: Sequence[TaskAnalysis], out: Path) -> None:
-    """Writes scores.csv (a row a data set) and leaderboard.csv (a row an average), with intervals, in percent."""
+    """Writes scores.csv (one row per data set) and leaderboard.csv (one row per average): percent, with intervals."""
     by_dataset: Rows = []
     averages: Rows = []
     for analysis in analyses:
@@ -111,7 +111,7 @@ def write_comparisons(analyses: Sequence[TaskAnalysis], path: Path) -> None:
 
 
 def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: Path) -> None:
-    """Writes the share (percent) of each data set's examples that each expert got."""
+    """Writes the share (percent) of each data set's examples that each expert received."""
     rows: Rows = [
         [task, method, seed, expert, f"{method} {expert}", dataset, round(100 * float(share), 2)]
         for (task, method, seed), summary in routing.items()
@@ -122,7 +122,7 @@ def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: 
 
 
 def write_forced(forced: Mapping[str, Sequence[ForcedExperts]], path: Path) -> None:
-    """Writes the average of each way to choose an expert, and how far the router is from it, in points."""
+    """Writes the average of each way to choose an expert, and the router's difference from it, in points."""
     rows: Rows = []
     for task, methods in forced.items():
         for each in methods:
@@ -154,8 +154,8 @@ class PublishedRow(NamedTuple):
 def published_rows(analysis: TaskAnalysis) -> list[PublishedRow]:
     """Returns the cells for which both have a number.
 
-    Ours is cut to two decimals like the published one; averages, which the paper rounds, are rounded and need all of
-    the table's data sets.
+    Our scores are cut to two decimals like the published ones. The paper rounds averages, so ours are rounded, too;
+    they need all of the table's data sets.
     """
     rows = []
     base = analysis.run.base_name
@@ -193,7 +193,7 @@ EFFICIENCY = [
 
 
 def efficiency(run: TaskRun, method: str, seed: int) -> dict[str, float | int | None]:
-    """Returns what a cell cost, as far as it is the same on every machine.
+    """Returns the costs of a cell that are the same on every machine.
 
     `best_step` is the step of lowest validation loss; `steps_to_half` the first that was validated with at least half
     the share of exact answers that the task's best cell ever had.
@@ -217,7 +217,7 @@ def efficiency(run: TaskRun, method: str, seed: int) -> dict[str, float | int | 
 
 
 def write_efficiency(runs: Sequence[TaskRun], path: Path) -> None:
-    """Writes a row a cell."""
+    """Writes one row per cell."""
     rows = [
         [run.task, method, seed, *efficiency(run, method, seed).values()] for run in runs for method, seed in run.cells
     ]
@@ -234,7 +234,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def shown(estimate: Estimate, interval: bool = False) -> str:
-    """Returns a score in percent, with its interval if wished; a dash where there is none."""
+    """Returns a score in percent, with its interval on request; a dash where there is none."""
     if math.isnan(estimate.value):
         return NOTHING
     value, low, high = percents(estimate)

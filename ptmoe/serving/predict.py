@@ -1,4 +1,4 @@
-"""Answers questions of a user's own file with an adapter, in the adapter's own template."""
+"""Answers the questions of a user's file with an adapter, in the adapter's own template."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Limits:
 def predict_file(
     adapter: Path, source: Path, out: Path, limits: Limits, base: str | None = None, trust_remote_code: bool = False
 ) -> None:
-    """Answers the questions of a JSONL file; a line an answer, in the order of the questions.
+    """Answers the questions of a JSONL file, one line per answer, in the order of the questions.
 
-    A run that is broken off goes on where it was when the same command is given again.
+    The same command continues an interrupted run.
 
     Args:
         adapter: an adapter folder.
-        source: lines of the form of one's own data; answers are not needed, and are copied where there are any.
-        out: gets `id`, `prediction`, `answers`, `expert`, `expert_probability`, `new_tokens` and `finished`.
+        source: lines in the format of own data; answers are optional and are copied.
+        out: receives `id`, `prediction`, `answers`, `expert`, `expert_probability`, `new_tokens` and `finished`.
         base: folder of the base model, if it is not where training found it.
         trust_remote_code: whether code that comes with the base model may run.
 
@@ -78,7 +78,7 @@ def predict_file(
 
 
 def _read(path: Path) -> Iterator[tuple[Example, bool]]:
-    """Yields questions, and whether answers come with them."""
+    """Yields each question, and whether it has answers."""
     try:
         for number, record in enumerate(read_records(path)):
             for key in record.values:
@@ -92,7 +92,7 @@ def _read(path: Path) -> Iterator[tuple[Example, bool]]:
             name = record.number("id") if record.values.get("id") is not None else str(number)
             yield Example(name, "", question, record.text("context", ""), answers, "", ""), bool(answers)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing; give a JSONL file with a question a line") from None
+        raise DataError(f"{path} is missing; give a JSONL file with one question per line") from None
 
 
 def _template_of(config: AdapterConfig, adapter: Path) -> TemplateParams:
@@ -107,7 +107,7 @@ def _template_of(config: AdapterConfig, adapter: Path) -> TemplateParams:
 def _open(
     examples: list[Example], info: BaseInfo, adapter: Path, template: TemplateParams, limits: Limits, out: Path
 ) -> tuple[Session, PreTrainedTokenizerBase]:
-    """Loads what answers the questions; what it keeps on the way lies beside the output."""
+    """Loads what answers the questions; partial answers are kept beside the output."""
     from ptmoe.base.model import base_tokenizer
     from ptmoe.encoding.encoder import PromptEncoder, Statistics
     from ptmoe.generation.cell import check_positions

@@ -1,9 +1,9 @@
-"""Scores by cluster: what is known of a data set once questions of one passage are not taken for independent.
+"""Scores by cluster, for data sets whose questions are not independent.
 
-Questions of one passage, or variants of one problem, tend to be right or wrong together, so that their number
-overstates what a test set tells (Miller, Adding Error Bars to Evals, arXiv 2411.00640). A data set's
+Questions of one passage, or variants of one problem, tend to be right or wrong together, so their number
+overstates the information in a test set (Miller, Adding Error Bars to Evals, arXiv 2411.00640). A data set's
 scores are added up once in each cluster; intervals, tests and standard errors see only these sums and the clusters'
-sizes. A cluster of each example by itself gives the statistics of independent examples.
+sizes. One cluster per example gives the statistics of independent examples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-# Intervals of 95 percent were seen to cover 91 percent with 8 clusters, 83 with 5 and 56 with 2 (docs/evidence.md).
+# In simulations 95 % intervals cover 91 % with 8 clusters, 83 % with 5 and 56 % with 2 (docs/evidence.md).
 FEW = 10
 
 Scores = Mapping[str, np.ndarray]
@@ -27,7 +27,7 @@ class Clustered:
     """One data set's scores.
 
     Attributes:
-        sums: [S, G] each seed's scores added up in each of G clusters.
+        sums: [S, G] each seed's summed scores in each of G clusters.
         sizes: [G] the examples of each cluster.
     """
 
@@ -36,7 +36,7 @@ class Clustered:
 
     @classmethod
     def of(cls, scores: np.ndarray, clusters: np.ndarray) -> Clustered:
-        """Adds scores [S, n] up in the clusters that [n] labels name, in the order in which these appear."""
+        """Sums scores [S, n] within the clusters that [n] labels name, in order of first appearance."""
         _, first, member = np.unique(clusters, return_index=True, return_inverse=True)
         member = first.argsort().argsort()[member]
         sums = np.zeros((len(first), len(scores)))
@@ -77,26 +77,24 @@ class Clustered:
         return spread * (self.num_clusters / self.num_examples)
 
     def noise(self) -> float:
-        """Returns n times what drawing clusters adds to the variance of the mean between seeds; of one cluster, 0."""
+        """Returns n times the clusters' part of the variance between seeds' means; 0 for one cluster."""
         return self.sums.var(axis=0, ddof=1).sum() / self.num_examples if self.num_clusters > 1 else 0.0
 
     def warning(self, name: str) -> str:
-        """Returns a sentence where the statistics of the data set `name` are rough or say nothing, else nothing."""
+        """Returns a warning where the statistics of the data set `name` are rough or meaningless, else nothing."""
         if self.num_clusters == 1:
             held = "one example" if self.num_examples == 1 else f"one group of {self.num_examples} related examples"
-            return f"The test set {name!r} holds {held}: the interval is as wide as that of one right or wrong answer."
+            return f"The test set {name!r} has {held}: its interval is as wide as that of one right or wrong answer."
         if self.num_clusters < FEW:
             held = "examples" if self.num_examples == self.num_clusters else "groups of related examples"
-            return (
-                f"The test set {name!r} holds {self.num_clusters} {held}: interval and p-value are rough below {FEW}."
-            )
+            return f"The test set {name!r} has {self.num_clusters} {held}: interval and p-value are rough below {FEW}."
         if np.allclose(self.means, self.means[0], rtol=0, atol=1e-12):
             return f"All {self.num_clusters} values of the test set {name!r} are equal: resampling sees no variation."
         return ""
 
 
 def present(scores: Scores, clusters: Clusters | None = None) -> dict[str, Clustered]:
-    """Takes away what is NaN: seeds without any score, examples that a remaining seed lacks, empty data sets.
+    """Removes NaN: seeds without any score, examples that a remaining seed lacks, empty data sets.
 
     Args:
         scores: [S, n] of each data set, the same S for all.
@@ -113,7 +111,7 @@ def present(scores: Scores, clusters: Clusters | None = None) -> dict[str, Clust
 
 
 def numbered(groups: Iterable[str | None]) -> np.ndarray:
-    """Returns a number for each group's name, [n]; an example without a group has a number of its own."""
+    """Returns [n] a number for each group; an example without a group has its own number."""
     known: dict[str | int, int] = {}
     names = (row if group is None else group for row, group in enumerate(groups))
     return np.array([known.setdefault(name, len(known)) for name in names], dtype=int)

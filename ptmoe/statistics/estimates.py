@@ -1,8 +1,8 @@
-"""How sure a score is, and whether one method is better than another.
+"""Intervals of scores, and tests of whether one method is better than another.
 
 Scores are arrays [S, n]: S seeds, n examples of one data set. A score of several data sets is the sum of their means,
-each times its share (`ptmoe.scoring.averages.weights`). What is drawn anew is a cluster of examples that depend on each
-other (`ptmoe.statistics.clusters`), inside each data set; where no clusters are given, each example is one.
+each times its share (`ptmoe.scoring.averages.weights`). The unit of resampling is a cluster of dependent examples
+(`ptmoe.statistics.clusters`), inside each data set; without clusters, each example is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Estimate:
     """A score with its interval; NaN where there is no example.
 
     Attributes:
-        warning: sentences that say why the interval is rough; empty where it is not.
+        warning: why the interval is rough; empty where it is not.
     """
 
     value: float
@@ -40,9 +40,9 @@ class Estimate:
 class Resampling:
     """The bootstrap of one method's scores, or of the paired differences of two methods.
 
-    Clusters are resampled with replacement, the same ones for all seeds. Seeds, of which there are few, are not: the
-    percentile bootstrap of three seeds covers far less than it says. Their effect is drawn from Student's t with S - 1
-    degrees of freedom, scaled by the standard error over seeds, and added.
+    Clusters are resampled with replacement, the same ones for all seeds. Seeds are not, because they are few: the
+    percentile bootstrap of three seeds covers far less than its nominal level. Their effect is drawn from
+    Student's t with S - 1 degrees of freedom, scaled by the standard error over seeds, and added.
 
     Args:
         scores: [S, n] of each data set, the same S for all; NaN where a seed did not score an example.
@@ -100,8 +100,8 @@ class Resampling:
     def seed_error(self, shares: Mapping[str, float]) -> float:
         """Returns the standard error over seeds, without what the clusters' noise adds to their spread.
 
-        That noise is in the draws by cluster already. A quarter of the spread always stays, because the noise is
-        only estimated: without it, intervals of two or three seeds cover less than they say.
+        The draws by cluster already contain that noise. A quarter of the spread always stays, because the noise is
+        only estimated: without it, intervals of two or three seeds cover less than their nominal level.
         """
         spread = self.by_seed(shares).var(ddof=1)
         noise = sum(share**2 * (each := self.scores[key]).noise() / each.num_examples for key, share in shares.items())
@@ -183,8 +183,8 @@ class Comparison:
 
     Attributes:
         difference: first minus second, 0..1.
-        p_examples: of the permutation test by cluster: would other examples tell these trained models apart?
-        p: with several seeds the larger of that and the one over seeds and examples: would other seeds, too?
+        p_examples: of the permutation test by cluster, for these trained models.
+        p: with several seeds, the larger of `p_examples` and the p-value over seeds and examples.
         detectable: the smallest difference that a test of this size finds with a power of 80 percent.
         p_examples_holm, p_holm: corrected for all comparisons that are made together; uncorrected until then.
     """
@@ -202,11 +202,11 @@ class Comparison:
     p_holm: float
 
     def models_differ(self, confidence: float) -> bool:
-        """Tells whether the trained models at hand differ by the corrected test over examples alone."""
+        """Tells whether these trained models differ significantly by the corrected test over examples alone."""
         return self.p_examples_holm < 1 - confidence
 
     def beats(self, confidence: float) -> bool:
-        """Tells whether the corrected test allows to call the one with the higher score better."""
+        """Tells whether the method with the higher score is significantly better after correction."""
         return self.p_holm < 1 - confidence
 
 
@@ -234,7 +234,7 @@ def compare(
     resampling = Resampling(paired, confidence, resamples, name, True, clusters)
     differences = resampling.scores
     for key in shares.keys() - differences.keys():
-        raise ScoringError(f"{first[0]} and {second[0]} share no scored example of {key} with the same seed")
+        raise ScoringError(f"{first[0]} and {second[0]} have no scored example of {key} with the same seed in common")
     p_examples = permutation_p(differences, shares, resamples, name)
     p = max(p_examples, seed_p(resampling, shares)) if resampling.num_seeds > 1 else p_examples
     z = stats.norm.ppf([1 - (1 - confidence) / 2, POWER]).sum()

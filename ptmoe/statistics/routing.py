@@ -1,4 +1,4 @@
-"""What a router does: how evenly it uses its experts, and whether its choice follows the data set."""
+"""How evenly a router uses its experts, and whether its choice follows the data set."""
 
 from __future__ import annotations
 

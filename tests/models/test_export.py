@@ -100,10 +100,10 @@ def prompt_by_rule(tensors, rule, embeds):
 @pytest.mark.parametrize(
     ("method", "to", "words"),
     [
-        ("ptmoe", "peft", "peft has no form of ptmoe.*use --to embeds"),
-        ("hydralora", "peft", "peft has no form of hydralora"),
-        ("ft", "peft", "peft has no form of ft"),
-        ("p_tuning_v2", "peft", "peft has no form of p_tuning_v2"),
+        ("ptmoe", "peft", "no method of peft gives the logits of ptmoe.*use --to embeds"),
+        ("hydralora", "peft", "no method of peft gives the logits of hydralora"),
+        ("ft", "peft", "no method of peft gives the logits of ft"),
+        ("p_tuning_v2", "peft", "no method of peft gives the logits of p_tuning_v2"),
         ("vera", "peft", "frozen random matrices"),
         ("lora", "embeds", "more than a prompt"),
         ("dept", "embeds", "more than a prompt"),

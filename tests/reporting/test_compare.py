@@ -98,14 +98,14 @@ def test_rows_of_one_group_are_one_cluster(project):
 @pytest.mark.parametrize("number", [1, 2])
 def test_files_of_one_and_two_rows_give_a_number_and_a_warning(project, number, monkeypatch, capsys):
     monkeypatch.setattr(
-        Params, "load", lambda: SimpleNamespace(grid=GRID.model_copy(update={"statistics": STATISTICS}))
+        Params, "load", lambda *_: SimpleNamespace(grid=GRID.model_copy(update={"statistics": STATISTICS}))
     )
     write_rows(project / "a.jsonl", [{"em": 1, "f1": 1.0}] * number)
     write_rows(project / "b.jsonl", [{"em": 0, "f1": 0.25}] * number)
     assert main(["compare", "a.jsonl", "b.jsonl"]) == 0
     said = capsys.readouterr().out
-    assert "+75.00" in said and "not told apart" in said
-    assert ("'all' holds one example" if number == 1 else "'all' holds 2 examples") in said
+    assert "+75.00" in said and "not significantly different" in said
+    assert ("'all' has one example" if number == 1 else "'all' has 2 examples") in said
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_rows_that_are_no_scores_are_refused(project, row, message):
 
 @pytest.mark.parametrize("name", ["nothing", "nothing:qa-pt-0", "qa-pt-7"])
 def test_unknown_names_say_what_is_allowed(project, name):
-    with pytest.raises(ScoringError, match=r"no Git revision|no scores file, cell, method or revision"):
+    with pytest.raises(ScoringError, match=r"neither a Git revision|not a scores file, cell, method or revision"):
         resolve(name, None, GRID)
 
 
@@ -162,5 +162,5 @@ def test_revisions_are_read_from_the_cache(project):
     assert changed == {"qa-pt-0": pytest.approx(0.7), "qa-pt-1": 0, "qa-ptmoe-0": 0, "qa-ptmoe-1": 0}
     old = resolve("HEAD~1:qa-pt-0", None, GRID)["qa"]
     assert np.mean(old.seeds[0].columns["f1"]) == pytest.approx(0.2)
-    with pytest.raises(ScoringError, match="is no Git revision"):
+    with pytest.raises(ScoringError, match="is neither a Git revision"):
         resolve("other:qa-pt-0", None, GRID)

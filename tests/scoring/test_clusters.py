@@ -197,7 +197,7 @@ def test_one_cluster_shows_a_difference_and_tells_nothing(num_seeds, number):
 def test_two_rows_give_a_number_and_a_warning():
     made = comparison([[1.0, 0.5]], [[0.0, 0.25]])
     assert (made.difference.value, made.difference.low, made.difference.high) == (0.625, 0.25, 1.0)
-    assert made.p > 0.4 and "The test set 'a' holds 2 examples: interval" in made.difference.warning
+    assert made.p > 0.4 and "The test set 'a' has 2 examples: interval" in made.difference.warning
 
 
 def test_equal_scores_give_a_number_and_a_warning():
@@ -214,7 +214,7 @@ def test_warnings_name_the_data_sets_of_the_score_alone():
     scores = {"a": np.random.default_rng(0).random((1, 30)), "b": np.array([[0.5, 1.0]])}
     resampling = Resampling(scores, 0.95, DRAWS, "x")
     assert resampling.estimate(ONE).warning == "" and resampling.estimate(SHARES).warning.startswith(
-        "The test set 'b' holds 2"
+        "The test set 'b' has 2"
     )
 
 

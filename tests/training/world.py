@@ -43,6 +43,9 @@ PARAMS: dict[str, dict[str, Any]] = {
         "router_init": "orthogonal",
         "router_input": "prompt",
         "expert_init_noise": 0.1,
+        "router_learning_rate": 1.0,
+        "router_refits": [],
+        "balance_loss": 0.0,
     },
 }
 TRAIN = TrainParams(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ptmoe.config.params import DataParams, TableParams
 from ptmoe.examples.convert import Tally, examples_of
 from ptmoe.examples.loaded import fetch_table
+from ptmoe.examples.text import digest
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import sha256_of, write_json
 from ptmoe.runtime.progress import say
@@ -66,9 +68,10 @@ def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
     """Converts everything once, so that a damaged or unexpected file is found here and not hours later."""
     tally = Tally()
     must_contain = "" if use.local else "".join(use.source.contains.split())
-    contained = not must_contain
+    contained, rows = not must_contain, []
     for example in examples_of(use.name, use.source, files, use.role == "train", tally):
         contained = contained or must_contain in "".join(example.question.split())
+        rows.append(digest(example.dataset, example.question, *example.answers))
     if not tally.rows:
         raise DataError(f"{use.name}: no usable row in {', '.join(path.name for path in files)}: {tally.summary()}")
     if not contained:
@@ -76,8 +79,16 @@ def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
             f"{use.name}: no question holds {use.source.contains!r}, so these are not the rows of the paper"
         )
     _check_sizes(use, tally)
+    found = rows_sha256(rows)
+    if use.source.rows_sha256 not in ("", found) and not use.local:
+        raise DataError(f"{use.name}: its rows have the SHA-256 {found}, expected {use.source.rows_sha256}")
     described = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
-    return tally.summary() | {"files": described}
+    return tally.summary() | {"rows_sha256": found, "files": described}
+
+
+def rows_sha256(rows: list[str]) -> str:
+    """Returns the SHA-256 of rows, in any order, from the digest of each one's data set, question and gold answers."""
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
 def _check_sizes(use: Use, tally: Tally) -> None:

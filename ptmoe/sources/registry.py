@@ -78,6 +78,7 @@ class Source(_Entry):
         datasets: data set -> rows that must be found, in the order of the tables; empty where nothing is promised.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
+        rows_sha256: what the rows must be whichever place they come from (`download.rows_sha256`); empty where unknown.
         partial: rows that cannot be scored may be left out of a test set; they are counted.
         places: where the files are, the preferred place first.
     """
@@ -88,6 +89,7 @@ class Source(_Entry):
     datasets: dict[str, int] = {}
     first: int = 0
     contains: str = ""
+    rows_sha256: Sha256 = ""
     partial: bool = False
     places: list[Place] = []
 

@@ -158,6 +158,20 @@ def test_squad_json(tmp_path):
             "65.5",
         ),
         ("mawps", {"id": 1, "original_text": "How many?", "equation": "x=2", "ans": "2.0"}, "How many?", "2"),
+        (
+            "mawps",
+            {"iIndex": 1, "sQuestion": "How many? ", "lEquations": ["X=2"], "lSolutions": [2.0]},
+            "How many?",
+            "2",
+        ),
+        ("mawps", {"sQuestion": "How many?", "lSolutions": ["2.5"]}, "How many?", "2.5"),
+        (
+            "mawps",
+            {"instruction": " How many? ", "input": "", "output": "", "answer": ["118558.0"]},
+            "How many?",
+            "118558",
+        ),
+        ("mawps", {"instruction": "How many?", "answer": "-15.0"}, "How many?", "-15"),
         ("asdiv", {"text": "Question: How many? Answer:", "label": "<<7+2=9>>9"}, "How many?", "9"),
         ("asdiv", {"text": "Question: How many? Answer:", "target": "<<7+2=9>>9"}, "How many?", "9"),
         (
@@ -182,6 +196,8 @@ def test_records_without_an_answer_are_counted(tmp_path):
         tmp_path / "b.jsonl", [{"query": "q", "original_question": "q", "response": "7", "type": "GSM_SV"}]
     )
     assert converted(path, "metamath")[1].dropped == {"b": {"no answer after 'The answer is:'": 1}}
+    path = write_lines(tmp_path / "d.jsonl", [{"sQuestion": "q", "lSolutions": list(range(n))} for n in (2, 0)])
+    assert converted(path, "mawps")[1].dropped == {"d": {"several answers": 1, "no answers": 1}}
     path = write_lines(tmp_path / "c.jsonl", [{"problem": "q", "solution": "no box"}])
     assert converted(path, "competition")[1].dropped == {"c": {"no boxed answer": 1}}
 

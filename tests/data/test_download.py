@@ -311,3 +311,25 @@ def test_offline_is_said_by_the_environment(monkeypatch):
     for value, expected in (("1", True), ("true", True), ("0", False), ("", False)):
         monkeypatch.setenv("HF_HUB_OFFLINE", value)
         assert remote.offline() is expected
+
+
+def test_rows_are_pinned_by_their_content_in_any_order(tmp_path, site, known):
+    site.files["/a.jsonl"] = LINES
+    site.files["/b.jsonl"] = b"\n".join(reversed(LINES.splitlines()))
+    known["s"] = gsm8k(at(site, "a.jsonl", ""))
+    found = read_manifest(get(tmp_path))["rows_sha256"]
+    known["s"] = gsm8k(at(site, "b.jsonl", "")).model_copy(update={"rows_sha256": found})
+    assert read_manifest(get(tmp_path))["rows_sha256"] == found
+    site.files["/c.jsonl"] = LINES.replace(b'"#### 7"', b'"#### 8"')
+    known["s"] = gsm8k(at(site, "c.jsonl", "")).model_copy(update={"rows_sha256": found})
+    with pytest.raises(DataError, match=f"its rows have the SHA-256 .*, expected {found}"):
+        get(tmp_path)
+
+
+def test_the_shared_copy_of_mawps_is_the_one_that_is_pinned(tmp_path):
+    files = {"mawps_llm_adapters": str(real("mawps/llm_adapters_test.json"))}
+    data = data_params(train=["mini_math_train"], in_domain=[], out_of_domain=["mawps_llm_adapters"], files=files)
+    download_task("math", data, "none", tmp_path)
+    manifest = read_manifest(tmp_path / "mawps_llm_adapters")
+    assert manifest["rows"] == {"MAWPS238": 238}
+    assert manifest["rows_sha256"] == sources.load_sources()["mawps_llm_adapters"].rows_sha256

@@ -45,6 +45,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 EXTRA: dict[str, dict[str, Any]] = {
     "residual_pt": {"prompt_length": 6, "bottleneck": 5},
+    "mpt": {"prompt_length": 6},
     "dept": {"prompt_length": 3, "rank": 2, "alpha": 4.0, "max_length": 10},
     "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 6, "encoder_hidden_size": 8},
     "p_tuning_v2": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4},

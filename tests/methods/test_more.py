@@ -118,6 +118,15 @@ def test_residual_prompt_is_the_prompt_plus_its_bottleneck():
     torch.testing.assert_close(method.soft_prompt(torch.zeros(1, 2, HIDDEN), torch.ones(1, 2)).embeds[0], expected)
 
 
+def test_mpt_starts_as_pt_and_is_the_shared_prompt_times_a_matrix_of_rank_one():
+    (text,) = rows(9)
+    torch.testing.assert_close(logits(fresh("mpt").eval(), text), logits(fresh("pt").eval(), text))
+    method = trained("mpt").method
+    ratio = method.soft_prompt(torch.zeros(2, 2, HIDDEN), torch.ones(2, 2)).embeds[1] / method.shared
+    torch.testing.assert_close(ratio, method.u[:, None] * method.v)
+    assert torch.linalg.matrix_rank(ratio, rtol=1e-5) == 1
+
+
 def test_dept_starts_as_pt_and_updates_by_position():
     (text,) = rows(14)
     dept, pt = fresh("dept").eval(), fresh("pt", prompt_length=3).eval()

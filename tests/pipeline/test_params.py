@@ -26,9 +26,7 @@ def test_shipped_file_is_valid_in_every_profile(tree):
     assert set(tree["profiles"]) == {"mini", "smollm2", "paper"}
     for profile in tree["profiles"]:
         params = Params(tree | {"profile": profile})
-        assert params.profile.steps_of("lora", "qa") > 0 and check_methods(params.methods).keys() >= set(
-            params.grid.methods
-        )
+        assert check_methods(params.methods).keys() >= set(params.grid.methods)
 
 
 def test_the_paper_trains_lora_for_fewer_steps_on_qa(tree):

@@ -3,6 +3,7 @@ r"""Word problems with a number for an answer: GSM8K, MetaMathQA, SVAMP, MAWPS a
 GSM8K   {"question": "...", "answer": "48/2 = <<48/2=24>>24 ...\n#### 72"}
 MetaMath {"type": "GSM_FOBAR", "query": "...", "original_question": "...", "response": "...\nThe answer is: 7"}
 SVAMP   {"ID": "chal-1", "Body": "...", "Question": "...", "Answer": 51.0, "Type": "Subtraction"}
+MAWPS   {"iIndex": 1, "sQuestion": "...", "lEquations": ["X=(70.0-27.0)"], "lSolutions": [43.0]}
 ASDiv   <Problem ID="nluds-0001"><Body>..</Body><Question>..</Question><Answer>9 (apples)</Answer></Problem>
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from ptmoe.examples.converters.forms import Made, Unusable, each, form
+from ptmoe.examples.converters.forms import Convert, Made, Unusable, each, form
 from ptmoe.examples.example import Example
 from ptmoe.examples.records import Record
 from ptmoe.examples.text import digest, normalised
@@ -107,8 +108,15 @@ def asdiv_text(record: Record, dataset: str) -> Made:
     return problem(dataset, question, plain_number(label.rpartition(">>")[2]))
 
 
-def _renamed(question: str, answer: str):
+def _renamed(question: str, answer: str) -> Convert:
+    """Makes a conversion of records whose answer is a number or a list of one."""
+
     def convert(record: Record, dataset: str) -> Made:
+        values = record.values.get(answer)
+        if isinstance(values, list):
+            if len(values) != 1:
+                return Unusable("several answers" if values else "no answers", dataset)
+            record = Record(record.values | {answer: values[0]}, record.where)
         return problem(dataset, record.text(question), plain_number(record.number(answer)))
 
     return each(convert)
@@ -122,6 +130,7 @@ MAWPS = (
     form("Question Numbers Answer", each(with_placeholders)),
     form("instruction answer", _renamed("instruction", "answer")),
     form("original_text ans", _renamed("original_text", "ans")),
+    form("sQuestion lSolutions", _renamed("sQuestion", "lSolutions")),
 )
 ASDIV = (
     form("ID Question Answer", each(asdiv_problem), "Body"),

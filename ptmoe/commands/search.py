@@ -55,7 +55,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--methods", nargs="+", help="default: those of params.yaml that train something")
     parser.add_argument("--tasks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--grid", default=GRID, help=f"learning rates, separated by commas (default {GRID})")
-    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="trials at once (default: one per core)")
+    parser.add_argument(
+        "-j", "--jobs", type=count, default=os.cpu_count(), help="trials at once (default: one per core)"
+    )
     parser.add_argument("--output", type=Path, help="also write the table to this Markdown file")
     parser.set_defaults(run=run)
 

@@ -34,7 +34,7 @@ class SweepError(PtmoeError):
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("sweep", help="run the pipeline, several cells at once")
-    parser.add_argument("-j", "--jobs", type=int, default=0, help="cells at once; default: one per GPU, or per core")
+    parser.add_argument("-j", "--jobs", type=count, default=0, help="cells at once; default: one per GPU, or per core")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and stop")
     parser.set_defaults(run=run)
 

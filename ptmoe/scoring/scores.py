@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -44,4 +45,22 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
     missing = {"id", "dataset", *metric.columns} - set(table.column_names)
     if missing:
         raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; score the predictions again")
+    _check(table, metric, source)
     return metric, table
+
+
+def _check(table: pa.Table, metric: Metric, source: object) -> None:
+    """Refuses keys that tell no example, and numbers that are no shares; one that is missing is the caller's matter."""
+    for name in ("id", "dataset"):
+        if not pa.types.is_string(table.schema.field(name).type) or table[name].null_count:
+            raise ScoringError(f"{source}: {name} must be a text in each row; score the predictions again")
+    if table.select(["dataset", "id"]).group_by(["dataset", "id"]).aggregate([]).num_rows < table.num_rows:
+        raise ScoringError(f"{source} holds an example twice; score the predictions again")
+    for name in metric.columns:
+        if not pa.types.is_floating(table.schema.field(name).type):
+            raise ScoringError(f"{source}: {name} must be a number in each row; score the predictions again")
+        values = table[name].to_numpy()
+        if ((values < 0) | (values > 1)).any():
+            raise ScoringError(
+                f"{source}: {name} goes from {np.nanmin(values)} to {np.nanmax(values)}; allowed: 0 to 1"
+            )

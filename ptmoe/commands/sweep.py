@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ptmoe.config.params import Params
+from ptmoe.runtime.arguments import count
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import transformers  # noqa: F401  its log handler must not keep the stream of one test
 
+from ptmoe.base.model import BaseInfo
 from ptmoe.cli import main
 from ptmoe.runtime.stopping import time_limit
+from tests.methods.cases import trained
+from tests.models.bases import tiny_base
 
 SCORES = {"id": ["0", "1"], "dataset": ["A", "A"], "em": [0.0, 1.0], "f1": [0.0, 1.0]}
 CONFIG = {
@@ -62,6 +66,7 @@ BAD_LINES = {
     "digits": lines(f'{{"prediction": {BIG}, "answers": ["a"], "em": {BIG}, "f1": 1, "question": {BIG}}}'),
     "surrogate": lines(r'{"prediction": "\ud800", "answers": ["a"], "id": "\ud800", "question": "\ud800"}'),
     "two": lines('{"prediction": "a", "answers": ["a"], "em": 1, "f1": 1} {"prediction": "a"}'),
+    "long": lines({"prediction": "a" * 200_000, "answers": ["a"]}),
     "types": lines({"prediction": [1], "answers": {"a": 1}, "em": "1", "f1": None, "question": 3}),
 }
 
@@ -149,6 +154,12 @@ def test_a_table_that_is_none(content, here, capsys):
         ["ablate", "length", "-j", "-5"],
         ["ablate", "nowhere"],
         ["case", "-n", "-1"],
+        ["search", "-j", "0"],
+        ["search", "--grid", "nan"],
+        ["search", "--grid", "1e999"],
+        ["search", "--tasks", "none"],
+        ["search", "--methods", "none"],
+        ["sweep", "-j", "-1"],
         ["case", "--task", "none"],
     ],
 )
@@ -185,3 +196,44 @@ def test_a_config_that_is_none(text, here, capsys):
 def test_params_that_are_none(text, command, here, capsys):
     Path("params.yaml").write_text(text)
     refused(command, capsys)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory):
+    """An adapter with its base, which has no tokenizer: no command must get as far."""
+    folder = tmp_path_factory.mktemp("adapter")
+    tiny_base().save_pretrained(folder / "base")
+    info = BaseInfo(str(folder / "base"), "local", "", "float32", "eager", False, 0, [2], 0)
+    template = {"instruction": "", "input": "{question}", "cue": "A:"}
+    trained("pt").save(folder / "adapter", info, {"template": template})
+    return folder / "adapter"
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_questions_that_are_none(name, adapter, here, capsys):
+    Path("in.jsonl").write_bytes(BAD_LINES[name])
+    refused(["predict", "--adapter", adapter, "--input", "in.jsonl", "--output", "out.jsonl"], capsys)
+
+
+BAD_CONFIGS = [
+    *({key: value} for key in ("method", "params", "base", "template") for value in (None, 3, [1], "x\0", {"a": 1})),
+    *({"format": value} for value in (None, "1", 2, [1], {})),
+    *({"base": {key: value}} for key in ("name", "dtype", "attention") for value in (None, 3, "no/no")),
+    *({"base": {"revision": value}} for value in (None, 3)),
+    *({"base": {"pad_token_id": value}} for value in (None, -1, 61, 1.5)),
+    *({"base": {"eos_token_ids": value}} for value in (None, 2, [], [61], ["2"])),
+]
+
+
+@pytest.mark.parametrize("changes", BAD_CONFIGS)
+def test_adapters_that_are_none(changes, adapter, here, monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shutil.copytree(adapter, "adapter")
+    config = json.loads(Path("adapter/adapter_config.json").read_text())
+    base = changes.get("base")
+    if isinstance(base, dict) and "a" not in base:
+        changes = {"base": config["base"] | base}
+    Path("adapter/adapter_config.json").write_text(json.dumps(config | changes))
+    Path("in.jsonl").write_bytes(lines({"question": "w5"}))
+    said = refused(["predict", "--adapter", "adapter", "--input", "in.jsonl", "--output", "out.jsonl"], capsys)
+    assert "tokenizer" not in said

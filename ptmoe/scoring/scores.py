@@ -34,10 +34,7 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
     Raises:
         ScoringError: it is no whole parquet file, or no scores file.
     """
-    try:
-        table = pq.read_table(source)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ScoringError(f"{source} is no whole scores file ({str(error).splitlines()[0]})") from None
+    table = read_table(source)
     name = (table.schema.metadata or {}).get(_METRIC, b"").decode()
     if not name:
         raise ScoringError(f"{source} names no metric in its schema; score the predictions again")
@@ -47,6 +44,18 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
         raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; score the predictions again")
     _check(table, metric, source)
     return metric, table
+
+
+def read_table(source: Path | IO[bytes], needed: Sequence[str] = ()) -> pa.Table:
+    """Reads a parquet file; raises `ScoringError` when it is none or lacks a column that is needed."""
+    try:
+        table = pq.read_table(source)
+    except (pa.ArrowException, OSError) as error:
+        raise ScoringError(f"{source} is no whole parquet file ({str(error).splitlines()[0]:.200})") from None
+    missing = set(needed) - set(table.column_names)
+    if missing:
+        raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; make it again with `dvc repro`")
+    return table
 
 
 def _check(table: pa.Table, metric: Metric, source: object) -> None:

@@ -13,14 +13,7 @@ from ptmoe.runtime.errors import ScoringError
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS, whole_run  # noqa: F401
 
 FILES = {
-    "logs/qa-good-0.tsv": [
-        b"",
-        b"\xff\xfe",
-        b"step\tloss\nx\ty\n",
-        b"a\tb\n1\t2\n",
-        b"step\tloss\n1\n",
-        b"1\t2\t3\n1\n",
-    ],
+    "logs/qa-good-0.tsv": [b"\xff\xfe", b"step\tloss\nx\ty\n", b"a\tb\n1\t2\n", b"1\t2\n1\t2\t3\n"],
     "models/qa-good-0/adapter_config.json": [b"", b"[]", b"{", b'{"params": 3}', b'{"trainable_parameters": "x"}'],
     "scores/qa/good-0.parquet": [b"", b"PAR1", b"PAR1" * 99],
     "predictions/qa-good-0.parquet": [b"", b"PAR1" * 99],

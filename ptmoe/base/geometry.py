@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 # transformers fills in sizes that a config lacks, with those of another model; and builds layers one by one.
 _LARGEST = {"hidden_size": 1 << 20, "num_hidden_layers": 1 << 12, "num_attention_heads": 1 << 16, "vocab_size": 1 << 26}
+# Not every architecture has these.
+_LARGEST_IF_GIVEN = {"intermediate_size": 1 << 24, "max_position_embeddings": 1 << 32}
 
 
 @dataclass(frozen=True)
@@ -115,17 +117,21 @@ def meta_model(config: Config) -> PreTrainedModel:
         raise
     except Exception as error:  # each architecture checks its config in its own way
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BaseModelError(f"{model_type!r} is not a causal language model that this reads: {reason}") from None
+        raise BaseModelError(
+            f"{model_type!r:.40} is not a causal language model that this reads: {reason:.200}"
+        ) from None
 
 
 def _check_sizes(config: Config, typed: PreTrainedConfig) -> None:
     if typed.get_text_config() is not typed:
         return
-    for name, largest in _LARGEST.items():
+    for name, largest in (_LARGEST | _LARGEST_IF_GIVEN).items():
         if not hasattr(typed, name):
             continue
         key = name if name in config else typed.attribute_map.get(name, name)
         value = config.get(key)
+        if name in _LARGEST_IF_GIVEN and value is None:
+            continue
         if type(value) is not int or not 1 <= value <= largest:
             got = f"has {key} {value!r}" if key in config else f"lacks {key}"
             raise BaseModelError(

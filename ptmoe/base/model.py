@@ -60,12 +60,13 @@ class BaseInfo:
         eos = _as_list(getattr(generation, "eos_token_id", None) or getattr(config, "eos_token_id", None))
         pad = getattr(generation, "pad_token_id", None)
         pad = getattr(config, "pad_token_id", None) if pad is None else pad
+        used = config._attn_implementation
         return cls(
             name=config.name_or_path or "",
             revision=getattr(config, "_commit_hash", None) or LOCAL,
             fingerprint="",
             dtype=cast(Dtype, str(base.dtype).removeprefix("torch.")),
-            attention=config._attn_implementation if config._attn_implementation in get_args(Attention) else "sdpa",
+            attention=cast(Attention, used if used in get_args(Attention) else "sdpa"),
             trust_remote_code=False,
             pad_token_id=pad if pad is not None else (eos or [0])[0],
             eos_token_ids=eos,

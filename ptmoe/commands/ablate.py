@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from ptmoe.runtime.arguments import count
+
 POLL_S = 5.0
 
 
@@ -23,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--task", help="only this task")
     parser.add_argument("--base", help="fit ranks to this model folder or config.json (default: that of the profile)")
-    parser.add_argument("-j", "--jobs", type=int, default=1, help="experiments at once (default: %(default)s)")
+    parser.add_argument("-j", "--jobs", type=count, default=1, help="experiments at once (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
     parser.add_argument("--collect", action="store_true", help="run nothing; draw the results that exist")
     parser.add_argument("--out", type=Path, default=Path("ablations"), help="folder of results (default: %(default)s)")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptmoe.runtime.arguments import count
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the command."""
     parser = subparsers.add_parser("case", help="show every method's answer to one question")
     parser.add_argument("id", nargs="?", help="an example's id; without it, where the methods differ most")
     parser.add_argument("--task", help="default: every task")
-    parser.add_argument("-n", "--number", type=int, default=3, help="how many, without an id (default: %(default)s)")
+    parser.add_argument("-n", "--number", type=count, default=3, help="how many, without an id (default: %(default)s)")
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptmoe.runtime.arguments import count
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
@@ -15,19 +17,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--output", required=True, type=Path, metavar="FILE", help="where to write the answers, one per line"
     )
     parser.add_argument("--base", metavar="DIR", help="the base model's folder, if it is not where training found it")
-    parser.add_argument("--max-new-tokens", type=_count, default=256, metavar="N", help="longest answer (default 256)")
-    parser.add_argument("--max-length", type=_count, metavar="N", help="longest prompt; longer contexts are cut")
+    parser.add_argument("--max-new-tokens", type=count, default=256, metavar="N", help="longest answer (default 256)")
+    parser.add_argument("--max-length", type=count, metavar="N", help="longest prompt; longer contexts are cut")
     parser.add_argument(
-        "--max-batch-tokens", type=_count, default=16_384, metavar="N", help="tokens decoded at once (default 16384)"
+        "--max-batch-tokens", type=count, default=16_384, metavar="N", help="tokens decoded at once (default 16384)"
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the base model")
     parser.set_defaults(run=run)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: whole numbers from 1")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from ptmoe.base.compute import prepare_torch
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
+from ptmoe.runtime.arguments import count
 from ptmoe.runtime.errors import ParamsError, TrainingError
 from ptmoe.runtime.files import write_text
 from ptmoe.runtime.progress import Progress, say
@@ -55,7 +57,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--methods", nargs="+", help="default: those of params.yaml that train something")
     parser.add_argument("--tasks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--grid", default=GRID, help=f"learning rates, separated by commas (default {GRID})")
-    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="trials at once (default: one per core)")
+    parser.add_argument("-j", "--jobs", type=count, default=os.cpu_count(), help="trials at once (default: all cores)")
     parser.add_argument("--output", type=Path, help="also write the table to this Markdown file")
     parser.set_defaults(run=run)
 
@@ -92,7 +94,7 @@ def _rates(text: str) -> list[float]:
         rates = [float(part) for part in text.split(",")]
     except ValueError:
         rates = []
-    if not rates or min(rates) <= 0:
+    if not rates or not all(0 < rate < math.inf for rate in rates):
         raise ParamsError(f"--grid {text!r}; allowed: numbers above 0, separated by commas")
     return rates
 

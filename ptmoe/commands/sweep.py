@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ptmoe.config.params import Params
+from ptmoe.runtime.arguments import count
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say
@@ -34,7 +35,7 @@ class SweepError(PtmoeError):
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("sweep", help="run the pipeline, several cells at once")
-    parser.add_argument("-j", "--jobs", type=int, default=0, help="cells at once; default: one per GPU, or per core")
+    parser.add_argument("-j", "--jobs", type=count, default=0, help="cells at once; default: one per GPU, or per core")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and stop")
     parser.set_defaults(run=run)
 

@@ -293,6 +293,6 @@ def read_yaml(path: str | Path, aliases: bool = False) -> dict[str, Any]:
         raise ParamsError(f"{path} is missing; run from the project's root") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.300}") from None
-    if not isinstance(tree, dict):
-        raise ParamsError(f"{path} holds no mapping; restore it with `git checkout {path}`")
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise ParamsError(f"{path} holds no mapping of names; restore it with `git checkout {path}`")
     return tree

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.stopping import time_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ptmoe.config.params import TemplateParams
 
 _LLAMA_3 = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+RENDER_S, RENDERED_CHARACTERS = 10.0, 1 << 20
 _MARK = "\ue000\ue001"
 _FIELD = re.compile(r"\{(context|question)\}")
 # Some chat templates print today's date, which would change the token ids from day to day.
@@ -74,11 +76,14 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]]
     if "strftime_now" in template:
         template = _FIXED_DATE + template
     try:
-        text: Any = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=open_turn
-        )
+        with time_limit(RENDER_S):
+            text: Any = tokenizer.apply_chat_template(
+                messages, chat_template=template, tokenize=False, add_generation_prompt=open_turn
+            )
+        if len(text) > RENDERED_CHARACTERS:
+            raise ValueError(f"it makes {len(text)} characters of two short turns")
     except Exception as error:  # a template is a program of the base's author and may raise anything
-        raise BaseModelError(f"the base's chat template fails ({error}); use another base") from None
+        raise BaseModelError(f"the base's chat template fails ({error!s:.300}); use another base") from None
     return text
 
 

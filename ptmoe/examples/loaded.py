@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptmoe.config.params import ColumnParams, TableParams
 from ptmoe.examples.converters.own import own
-from ptmoe.examples.records import Record
+from ptmoe.examples.records import Record, check_expansion
 from ptmoe.examples.tables import quiet
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import whole_file
@@ -78,6 +78,7 @@ def _read(path: Path, table: TableParams, cache: str) -> Dataset:
     place = f"{table.path} at {table.revision}" if table.revision else table.path
     with quiet():
         try:
+            check_expansion(path)
             splits = _splits(path, table, cache)
         except DataError as error:
             raise DataError(f"{place} {error}") from None

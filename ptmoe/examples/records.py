@@ -141,6 +141,15 @@ class _Expanded(io.RawIOBase):
         super().close()
 
 
+def check_expansion(path: Path) -> None:
+    """Reads gzip files of a file or folder once, for a reader that sets no bound; raises `DataError`."""
+    for packed in [path] if path.is_file() else sorted(path.rglob("*.gz")):
+        if packed.name.lower().endswith(".gz"):
+            with _Expanded.open(packed) as file:
+                while file.read(_CHUNK_CHARACTERS):
+                    pass
+
+
 def _parsed(line: bytes, where: str) -> Any:
     try:
         return parse_json(line)

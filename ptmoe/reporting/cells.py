@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ptmoe.config.cells import Cell
+from ptmoe.config.faults import first_fault
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import average
+from ptmoe.scoring.cell import DatasetEntry, read_datasets
 from ptmoe.scoring.metric import Metric
-from ptmoe.scoring.scores import read_scores
+from ptmoe.scoring.scores import read_scores, read_table
 
 
 @dataclass
@@ -64,7 +64,7 @@ class TaskRun:
     methods: list[str]
     seeds: list[int]
     metric: Metric | None
-    datasets: dict[str, dict[str, Any]]
+    datasets: dict[str, DatasetEntry]
     cells: dict[tuple[str, int], CellResult]
     problems: list[str]
 
@@ -110,9 +110,10 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
     if len(metrics) > 1:
         problems.append(f"{task}: cells were scored by {' and '.join(metrics)}; run `dvc repro score`.")
     metric = next((result.metric for result in cells.values() if result.metric is not None), None)
-    datasets_json = root / "data/split" / task / "datasets.json"
-    if datasets_json.exists():
-        datasets = json.loads(datasets_json.read_text())
+    split_dir = root / "data/split" / task
+    datasets: dict[str, DatasetEntry]
+    if (split_dir / "datasets.json").exists():
+        datasets = read_datasets(split_dir)
     else:
         problems.append(f"{task}: data/split/{task}/datasets.json is missing; data sets are shown without domains.")
         names = dict.fromkeys(name for scores in scored for name in scores["dataset"])
@@ -132,15 +133,18 @@ def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
     else:
         problems.append(f"{cell.name} has no scores; run `dvc repro score@{cell.name}`.")
     if (root / cell.log).exists():
-        result.log = _read_log(root / cell.log)
+        result.log = _read_log(root / cell.log, problems)
     config = root / cell.adapter / "adapter_config.json"
     if config.exists():
-        result.adapter = json.loads(config.read_text())
+        result.adapter = _read_adapter(config, problems)
         weights = config.with_name("adapter_model.safetensors")
         result.adapter_bytes = weights.stat().st_size if weights.exists() else None
     if (root / cell.predictions).exists():
-        table = _table(root / cell.predictions, problems)
-        result.predictions = table.to_pydict() if table else None
+        try:
+            table = read_table(root / cell.predictions, ["id", "dataset", "prediction", "new_tokens"])
+            result.predictions = table.to_pydict()
+        except ScoringError as error:
+            problems.append(f"{error}.")
     _note_gaps(result, problems)
     return result
 
@@ -166,16 +170,33 @@ def _note_gaps(result: CellResult, problems: list[str]) -> None:
         problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are not numbers and are left out.")
 
 
-def _table(path: Path, problems: list[str]) -> pa.Table | None:
+class _Told(BaseModel):
+    """What the report takes from an adapter_config.json."""
+
+    model_config = ConfigDict(extra="allow")
+
+    trainable_parameters: int | None = None
+    params: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+
+def _read_adapter(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0]}).")
-        return None
+        return _Told.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problems.append(f"{path} is damaged and left out ({first_fault(error)}).")
+        return {}
 
 
-def _read_log(path: Path) -> dict[str, np.ndarray]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    names = rows[0].keys() if rows else []
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+def _read_log(path: Path, problems: list[str]) -> dict[str, np.ndarray]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        log = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else [])}
+        if rows and "step" not in log:
+            raise ValueError("no column `step`")
+        return log
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        problems.append(f"{path} is damaged and left out ({error!s:.100}).")
+        return {}

@@ -143,6 +143,9 @@ def read_if_there(cell: Cell, revision: str) -> Scored | None:
 
 def _scored(source: Path | IO[bytes]) -> Scored:
     metric, table = scores_file.read_scores(source)
+    for name in metric.columns:
+        if not np.isfinite(table[name].to_numpy()).all():
+            raise ScoringError(f"{source}: {name} is no number in some rows; score the predictions again")
     return Scored(metric, table.to_pydict())
 
 
@@ -150,13 +153,16 @@ def _read_file(path: Path) -> Scored:
     """Reads a parquet file of the pipeline, or JSON Lines of `ptmoe score --rows`, whose rows have one data set."""
     if path.suffix != ".jsonl":
         return _scored(path)
-    rows = [record.values for record in read_records(path)]
+    records = list(read_records(path))
+    rows = [record.values for record in records]
     metric = _metric_of(rows, path)
     columns: dict[str, list] = {
-        "id": [str(row.get("id", number)) for number, row in enumerate(rows)],
+        "id": [record.number("id") if "id" in record.values else str(at) for at, record in enumerate(records)],
         "dataset": ["all"] * len(rows),
-        "group": [None if row.get("group") is None else str(row["group"]) for row in rows],
+        "group": [record.number("group") if record.values.get("group") is not None else None for record in records],
     }
+    if len(set(columns["id"])) < len(rows):
+        raise ScoringError(f"{path} holds an id twice; give each example one row")
     for column in metric.columns:
         columns[column] = [
             _share(row.get(column), f"{path}, row {number}: {column}") for number, row in enumerate(rows, 1)
@@ -166,13 +172,13 @@ def _read_file(path: Path) -> Scored:
 
 def _metric_of(rows: list[dict[str, object]], path: Path) -> Metric:
     """Returns the metric that the rows name, or else the only one whose columns they have."""
-    names = {row.get("metric") for row in rows}
-    if len(names) == 1 and isinstance(name := next(iter(names)), str):
+    names = [row.get("metric") for row in rows]
+    if names and isinstance(name := names[0], str) and all(other == name for other in names):
         return load_metric(name)
     fitting = [
         metric for metric in map(load_metric, metric_names()) if rows and metric.columns.keys() <= rows[0].keys()
     ]
-    if names != {None} or len(fitting) != 1:
+    if any(name is not None for name in names) or len(fitting) != 1:
         raise ScoringError(f"{path} must name one metric in each row; write it with `ptmoe score --rows`")
     return fitting[0]
 

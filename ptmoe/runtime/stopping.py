@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
 from ptmoe.runtime.errors import STOPPED_STATUS
 
-__all__ = ["STOPPED_STATUS", "StopRequest", "stop_during_imports"]
+__all__ = ["STOPPED_STATUS", "StopRequest", "stop_during_imports", "time_limit"]
 
 
 def stop_during_imports() -> None:
@@ -31,6 +33,25 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             os._exit(STOPPED_STATUS)
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises `TimeoutError` inside the block when it takes longer; the main thread alone can be interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it takes longer than {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 class StopRequest:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
+from ptmoe.config.faults import first_fault
 from ptmoe.config.params import ScoreParams
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.runtime.files import write_json
@@ -16,9 +17,16 @@ from ptmoe.runtime.progress import say
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN, average
 from ptmoe.scoring.metric import Metric
 from ptmoe.scoring.registry import load_metric
-from ptmoe.scoring.scores import BY_EXPERT, write_scores
+from ptmoe.scoring.scores import BY_EXPERT, read_table, write_scores
 
 Rows = dict[str, list]
+
+
+class DatasetEntry(TypedDict):
+    """What datasets.json says of a test set; `rows` is None where it is unknown."""
+
+    domain: str
+    rows: int | None
 
 
 def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_out: Path, scores_out: Path) -> None:
@@ -82,12 +90,15 @@ def summary(metric: Metric, rows: Mapping[str, Sequence | np.ndarray], domains: 
     return {name: round(100 * value, 2) for name, value in numbers.items() if not np.isnan(value)}
 
 
-def read_datasets(split_dir: Path) -> dict[str, dict]:
-    """Reads datasets.json: {dataset: {"domain", "rows"}} in display order; raises `ScoringError` without it."""
+def read_datasets(split_dir: Path) -> dict[str, DatasetEntry]:
+    """Reads datasets.json, in display order; raises `ScoringError` without it."""
     path = split_dir / "datasets.json"
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro split`")
-    return json.loads(path.read_text())
+    try:
+        return TypeAdapter(dict[str, DatasetEntry]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ScoringError(f"{path} is damaged ({first_fault(error)}); run `dvc repro -f split`") from None
 
 
 def _add(rows: Rows, row: Mapping[str, object]) -> None:
@@ -99,7 +110,7 @@ def _read_test(path: Path) -> list[tuple[str, str, list[str]]]:
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro split`")
     names = ["id", "group", "answers"]
-    table = pq.read_table(path, columns=names)
+    table = read_table(path, names)
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
@@ -107,7 +118,7 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, lis
     """Returns the prediction of each (dataset, id), and those of the forced experts."""
     if not path.exists():
         raise ScoringError(f"{path} is missing; run `dvc repro generate`")
-    table = pq.read_table(path)
+    table = read_table(path, ["dataset", "id", "prediction"])
     keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
     forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
     texts = zip(table["prediction"].to_pylist(), forced, strict=True)

@@ -10,6 +10,9 @@ from typing import Any
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.runtime.strict_json import check_characters
 
+# Some rules take time that grows with the square of the length.
+LONGEST = 100_000
+
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
     """Reads rows {"prediction", "answers", "id"?, "group"?}; a prediction of null or NaN is None, numbers become text.
@@ -37,6 +40,9 @@ def _row(line: str, where: str) -> dict[str, Any]:
     if not texts or None in texts:
         raise ScoringError(f"{where}: answers must be a list of at least one text, got {json.dumps(answers)[:80]}")
     prediction = row["prediction"]
+    longest = max(len(text) for text in (*texts, prediction) if isinstance(text, str))
+    if longest > LONGEST:
+        raise ScoringError(f"{where}: a text of {longest:,} characters; allowed: up to {LONGEST:,}")
     if _text(prediction) is None and prediction is not None and not isinstance(prediction, float):
         raise ScoringError(f"{where}: prediction must be a text or null, got {json.dumps(prediction)[:80]}")
     named = {key: row[key] for key in ("id", "group") if key in row}

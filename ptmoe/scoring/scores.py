@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,10 +34,7 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
     Raises:
         ScoringError: it is no whole parquet file, or no scores file.
     """
-    try:
-        table = pq.read_table(source)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ScoringError(f"{source} is no whole scores file ({str(error).splitlines()[0]})") from None
+    table = read_table(source)
     name = (table.schema.metadata or {}).get(_METRIC, b"").decode()
     if not name:
         raise ScoringError(f"{source} names no metric in its schema; score the predictions again")
@@ -44,4 +42,34 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
     missing = {"id", "dataset", *metric.columns} - set(table.column_names)
     if missing:
         raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; score the predictions again")
+    _check(table, metric, source)
     return metric, table
+
+
+def read_table(source: Path | IO[bytes], needed: Sequence[str] = ()) -> pa.Table:
+    """Reads a parquet file; raises `ScoringError` when it is none or lacks a column that is needed."""
+    try:
+        table = pq.read_table(source)
+    except (pa.ArrowException, OSError) as error:
+        raise ScoringError(f"{source} is no whole parquet file ({str(error).splitlines()[0]:.200})") from None
+    missing = set(needed) - set(table.column_names)
+    if missing:
+        raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; make it again with `dvc repro`")
+    return table
+
+
+def _check(table: pa.Table, metric: Metric, source: object) -> None:
+    """Refuses keys that tell no example, and numbers that are no shares; one that is missing is the caller's matter."""
+    for name in ("id", "dataset"):
+        if not pa.types.is_string(table.schema.field(name).type) or table[name].null_count:
+            raise ScoringError(f"{source}: {name} must be a text in each row; score the predictions again")
+    if table.select(["dataset", "id"]).group_by(["dataset", "id"]).aggregate([]).num_rows < table.num_rows:
+        raise ScoringError(f"{source} holds an example twice; score the predictions again")
+    for name in metric.columns:
+        if not pa.types.is_floating(table.schema.field(name).type):
+            raise ScoringError(f"{source}: {name} must be a number in each row; score the predictions again")
+        values = table[name].to_numpy()
+        if ((values < 0) | (values > 1)).any():
+            raise ScoringError(
+                f"{source}: {name} goes from {np.nanmin(values)} to {np.nanmax(values)}; allowed: 0 to 1"
+            )

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ptmoe.examples.convert import _DATASET, Tally, examples_of
-from ptmoe.examples.records import read_records
+from ptmoe.examples.records import check_expansion, read_records
 from ptmoe.runtime.errors import DataError
 from ptmoe.sources.registry import Source, load_sources
 
@@ -48,8 +48,9 @@ def test_a_file_that_expands_without_end(ending, tmp_path, monkeypatch):
     path = tmp_path / f"a{ending}"
     with gzip.open(path, "wb") as file:
         file.write(b"[" + b" " * (1 << 23))
-    with pytest.raises(DataError, match=r"expands to over 200 times its size"):
-        list(read_records(path))
+    for read in (lambda: list(read_records(path)), lambda: check_expansion(tmp_path)):
+        with pytest.raises(DataError, match=r"expands to over 200 times its size"):
+            read()
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])

@@ -13,7 +13,7 @@ from ptmoe.commands.compare import _sentence
 from ptmoe.config.cells import Cell
 from ptmoe.config.params import Grid, Params, StatisticsParams
 from ptmoe.reporting.compare import compare_sides, pairs, resolve
-from ptmoe.runtime.errors import ScoringError
+from ptmoe.runtime.errors import DataError, ScoringError
 
 STATISTICS = StatisticsParams(confidence=0.95, resamples=500)
 GRID = Grid.model_construct(tasks=["qa"], methods=["pt", "ptmoe"], seeds=[0, 1])
@@ -113,14 +113,14 @@ def test_files_of_one_and_two_rows_give_a_number_and_a_warning(project, number, 
     [
         ('{"em": 1}', "row 2: f1 is None; allowed: a number from 0 to 1"),
         ('{"em": 1, "f1": 55}', "row 2: f1 is 55"),
-        ('{"em": 1, "f1": NaN}', "row 2: f1 is nan"),
+        ('{"em": 1, "f1": NaN}', "line 2: invalid JSON .NaN"),
         ('{"em": 1, "f1": "1"}', "row 2: f1 is '1'"),
         ('{"metric": "math", "em": 1, "f1": 1}', "must name one metric in each row"),
     ],
 )
 def test_rows_that_are_no_scores_are_refused(project, row, message):
     (project / "a.jsonl").write_text('{"em": 1, "f1": 1}\n' + row)
-    with pytest.raises(ScoringError, match=message):
+    with pytest.raises((ScoringError, DataError), match=message):
         side = resolve("a.jsonl", None, GRID)[""]
         compare_sides(side, side, STATISTICS)
 
@@ -140,7 +140,7 @@ def test_nothing_in_common(project):
     with pytest.raises(ScoringError, match="no metric in common"):
         compare_sides(resolve("m.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
     (project / "bad.parquet").write_text("no parquet")
-    with pytest.raises(ScoringError, match="is no whole scores file"):
+    with pytest.raises(ScoringError, match="is no whole parquet file"):
         resolve("bad.parquet", None, GRID)
 
 

@@ -239,7 +239,6 @@ def long_rows(count: int, length: int) -> list[Encoded]:
 
 
 def test_rows_longer_than_the_positions(world, tmp_path):
-    template = (world.encoded / "encode.json").read_bytes()
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))

@@ -15,6 +15,7 @@ from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun
 from ptmoe.reporting.figures import colour_of, inline
 from ptmoe.reporting.forced import ForcedExperts
+from ptmoe.reporting.plain_words import router_sentences
 from ptmoe.reporting.published import published, table_for
 from ptmoe.reporting.sections import Routing, forced_rows, task_section
 from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_rows
@@ -25,7 +26,7 @@ CAPTIONS = {
     "exact": "Share of validation rows that greedy decoding answers word for word; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
-    "routing": "Which expert each data set's examples get; the first seed.",
+    "routing": "Which expert each data set's examples get, experts in the order of the kind they get most; first seed.",
 }
 
 
@@ -53,7 +54,8 @@ def render(
     """
     methods = runs[0].methods if runs else []
     sections = [task_section(analysis, routing, root, statistics.confidence) for analysis in analyses]
-    for section in sections:
+    for analysis, section in zip(analyses, sections, strict=True):
+        section["router_sentences"] = router_sentences(analysis.run, routing, forced[section["name"]], statistics)
         drawn = figures[section["name"]]
         section["forced"] = forced_rows(forced[section["name"]], statistics.confidence)
         section["figures"] = [{"svg": inline(each), "caption": CAPTIONS[kind]} for kind, each in drawn.items()]

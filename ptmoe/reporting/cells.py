@@ -57,6 +57,7 @@ class TaskRun:
     Attributes:
         metric: the cells' metric; None when no cell has scores.
         datasets: {dataset: {"domain", "rows"}} in display order.
+        training_sets: the data sets of the training rows; empty where they are not at hand.
         problems: what is missing or damaged, a sentence each.
     """
 
@@ -65,6 +66,7 @@ class TaskRun:
     seeds: list[int]
     metric: Metric | None
     datasets: dict[str, DatasetEntry]
+    training_sets: list[str]
     cells: dict[tuple[str, int], CellResult]
     problems: list[str]
 
@@ -119,7 +121,12 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
         names = dict.fromkeys(name for scores in scored for name in scores["dataset"])
         datasets = {name: {"domain": "", "rows": None} for name in names}
     problems += [f"{task}: the test set {name} is empty." for name, entry in datasets.items() if entry["rows"] == 0]
-    return TaskRun(task, list(methods), list(seeds), metric, datasets, cells, problems)
+    training_sets = _training_sets(root / "data/split" / task / "train.parquet")
+    return TaskRun(task, list(methods), list(seeds), metric, datasets, training_sets, cells, problems)
+
+
+def _training_sets(path: Path) -> list[str]:
+    return pq.read_table(path, columns=["dataset"])["dataset"].unique().to_pylist() if path.exists() else []
 
 
 def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:

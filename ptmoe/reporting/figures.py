@@ -288,12 +288,13 @@ def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None
     figure = blank(max(6.4, 2.4 + 0.5 * widest), 1.4 + 0.26 * sum(heights) + 0.26 * len(heights))
     panels = figure.subplots(len(summaries), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axes, (method, summary) in zip(panels, summaries.items(), strict=True):
-        image = axes.imshow(summary.by_dataset.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for expert in range(summary.num_experts):
-            for column, share in enumerate(summary.by_dataset[:, expert]):
+        shares, experts = summary.by_dataset[:, summary.experts_by_kind], summary.experts_by_kind
+        image = axes.imshow(shares.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for row in range(summary.num_experts):
+            for column, share in enumerate(shares[:, row]):
                 ink = "white" if share > 0.6 else "#222222"
-                axes.text(column, expert, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=8)
-        axes.set_yticks(range(summary.num_experts), [f"expert {index}" for index in range(summary.num_experts)])
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=8)
+        axes.set_yticks(range(summary.num_experts), [f"expert {expert}" for expert in experts])
         axes.set_title(f"{method}{' (collapsed)' if summary.collapsed else ''}", loc="left")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)

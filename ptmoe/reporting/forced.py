@@ -25,11 +25,21 @@ class ForcedExperts:
         estimates: the average score of the router; of the one expert that is best on these examples, which may be
             another in each seed; of an expert drawn at random; and of whichever expert is best for each example.
         against: the router minus the best expert and minus a random one, corrected for all methods of the task.
+        regret: the oracle minus the router.
     """
 
     method: str
     estimates: dict[str, Estimate]
     against: dict[str, Comparison]
+    regret: Estimate
+
+    def router_minus(self, choice: str) -> Estimate | None:
+        """Returns how far the router is above another way to choose; None for the router itself."""
+        if choice in self.against:
+            return self.against[choice].difference
+        # Subtracted, because the negative of zero would be written as one.
+        value, low, high = (0.0 - end for end in (self.regret.value, self.regret.high, self.regret.low))
+        return Estimate(value, low, high, self.regret.warning) if choice == ORACLE else None
 
 
 def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list[ForcedExperts]:
@@ -51,7 +61,9 @@ def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list
         against = {
             choice: compare(router, (choice, choices[choice]), shares, *options, clusters) for choice in (BEST, RANDOM)
         }
-        found.append(ForcedExperts(method, estimates, against))
+        left = {key: choices[ORACLE][key] - choices[ROUTER][key] for key in shares}
+        regret = Resampling(left, *options, f"{ORACLE}-{name}/{ROUTER}", True, clusters).estimate(shares)
+        found.append(ForcedExperts(method, estimates, against, regret))
     together = iter(corrected([each for one in found for each in one.against.values()]))
     return [replace(one, against={choice: next(together) for choice in one.against}) for one in found]
 

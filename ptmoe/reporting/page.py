@@ -15,6 +15,7 @@ from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun
 from ptmoe.reporting.figures import colour_of, inline
 from ptmoe.reporting.forced import ForcedExperts
+from ptmoe.reporting.plain_words import router_sentences
 from ptmoe.reporting.published import published, table_for
 from ptmoe.reporting.sections import Routing, forced_rows, task_section
 from ptmoe.reporting.tables import EFFICIENCY, NOTHING, efficiency, published_rows
@@ -27,7 +28,8 @@ CAPTIONS = {
     "parameters": "Average score against trainable parameters.",
     "steps": "Average score against the steps that half of the best share of exact validation answers takes; the area "
     "grows with the fourth root of the trainable parameters (the paper's figure 4).",
-    "routing": "Share of each data set's examples that each expert receives; first seed.",
+    "routing": "Share of each data set's examples that each expert receives, experts in the order of their kinds; first "
+    "seed.",
 }
 
 
@@ -57,7 +59,8 @@ def render(
     """
     methods = runs[0].methods if runs else []
     sections = [task_section(analysis, routing, root, statistics.confidence) for analysis in analyses]
-    for section in sections:
+    for analysis, section in zip(analyses, sections, strict=True):
+        section["router_sentences"] = router_sentences(analysis.run, routing, forced[section["name"]], statistics)
         drawn = figures[section["name"]]
         section["forced"] = forced_rows(forced[section["name"]], statistics.confidence)
         section["figures"] = [{"svg": inline(each), "caption": CAPTIONS[kind]} for kind, each in drawn.items()]

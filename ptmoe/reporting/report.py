@@ -15,7 +15,7 @@ from ptmoe.reporting.cells import TaskRun, read_task
 from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.page import render
 from ptmoe.runtime.files import whole_folder, write_text
-from ptmoe.statistics.routing import RoutingSummary, summarise
+from ptmoe.statistics.routing import RoutingSummary, kinds_of, summarise
 
 
 def write_report(
@@ -86,7 +86,8 @@ def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSumma
             given = result.predictions
             if given is not None and "expert" in given:
                 gates = given.get("expert_probability", [None] * len(given["expert"]))
-                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, list(run.datasets))
+                order, kinds = list(run.datasets), kinds_of(list(run.datasets), run.training_sets)
+                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, order, kinds)
                 if summary is not None:
                     found[run.task, method, seed] = summary
     return found

@@ -186,6 +186,8 @@ def _routing(task: str, routing: Routing) -> list[dict[str, Any]]:
                 "experts": summary.num_experts,
                 "utilisation": " / ".join(f"{100 * share:.0f}" for share in summary.utilisation),
                 "entropy": f"{summary.entropy:.2f} of {math.log2(summary.num_experts):.2f}",
+                "separated": NOTHING if math.isnan(summary.separated) else f"{100 * summary.separated:.1f}",
+                "adjusted": NOTHING if math.isnan(summary.separated) else f"{summary.adjusted_information:.3f}",
                 "information": f"{summary.mutual_information:.3f}",
                 "gate": NOTHING if math.isnan(summary.mean_gate) else f"{summary.mean_gate:.3f}",
                 "histogram": _sparkline(summary.gate_histogram),
@@ -196,19 +198,24 @@ def _routing(task: str, routing: Routing) -> list[dict[str, Any]]:
 
 
 def forced_rows(forced: Sequence[ForcedExperts], confidence: float) -> list[dict[str, Any]]:
-    """Returns one row per method: each choice's score, and the router's difference from it in the matrix's colours."""
-    return [
-        {
-            "method": each.method,
-            "cells": [
-                {"score": shown(estimate), **_matrix_cell(each.against[choice], 1, confidence)}
-                if choice in each.against
-                else {"score": shown(estimate), "value": ""}
-                for choice, estimate in each.estimates.items()
-            ],
-        }
-        for each in forced
-    ]
+    """Returns a row a method: each choice's score, and the router's difference from it in the colours of the matrix."""
+    rows = []
+    for each in forced:
+        cells = []
+        for choice, estimate in each.estimates.items():
+            minus, against = each.router_minus(choice), each.against.get(choice)
+            note = points(minus) if minus else ""
+            note += f", p {p_value(against.p_holm)}" if against else ""
+            kind = _matrix_cell(against, 1, confidence)["kind"] if against else ""
+            cells.append({"score": shown(estimate), "kind": kind, "note": note})
+        rows.append({"method": each.method, "cells": cells})
+    return rows
+
+
+def points(difference: Estimate) -> str:
+    """Returns a difference in points, with its sign and interval."""
+    value, low, high = percents(difference)
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _remark(summary: RoutingSummary) -> str:

@@ -111,25 +111,34 @@ def write_comparisons(analyses: Sequence[TaskAnalysis], path: Path) -> None:
 
 
 def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: Path) -> None:
-    """Writes the share (percent) of each data set's examples that each expert received."""
+    """Writes the share (percent) of each data set's examples that each expert received, and how well kinds are separated."""
     rows: Rows = [
-        [task, method, seed, expert, f"{method} {expert}", dataset, round(100 * float(share), 2)]
+        [
+            *(task, method, seed, expert, f"{method} {expert}", dataset, round(100 * float(share), 2)),
+            *(kind, summary.expert_kinds[expert], 100 * summary.separated, summary.adjusted_information),
+        ]
         for (task, method, seed), summary in routing.items()
-        for dataset, shares in zip(summary.datasets, summary.by_dataset, strict=True)
+        for dataset, kind, shares in zip(summary.datasets, summary.kinds, summary.by_dataset, strict=True)
         for expert, share in enumerate(shares)
     ]
-    write_csv(path, ["task", "method", "seed", "expert", "label", "dataset", "share"], rows)
+    header = ["task", "method", "seed", "expert", "label", "dataset", "share"]
+    write_csv(path, [*header, "kind", "expert_kind", "separated", "adjusted_mutual_information"], rows)
 
 
 def write_forced(forced: Mapping[str, Sequence[ForcedExperts]], path: Path) -> None:
-    """Writes the average of each way to choose an expert, and the router's difference from it, in points."""
+    """Writes the average of each way to choose an expert, and the router's difference from it, in points.
+
+    The router minus the oracle is its negative regret; it is not tested.
+    """
     rows: Rows = []
     for task, methods in forced.items():
         for each in methods:
             for choice, estimate in each.estimates.items():
                 against = each.against.get(choice)
-                difference = [*percents(against.difference), against.p, against.p_holm] if against else [None] * 5
-                rows.append([task, each.method, choice, *percents(estimate), *difference])
+                minus = each.router_minus(choice)
+                difference = percents(minus) if minus else [None] * 3
+                p_values = [against.p, against.p_holm] if against else [None] * 2
+                rows.append([task, each.method, choice, *percents(estimate), *difference, *p_values])
     header = ["score", "low", "high", "router_minus", "router_minus_low", "router_minus_high", "p", "p_holm"]
     write_csv(path, ["task", "method", "choice", *header], rows)
 

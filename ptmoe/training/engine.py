@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -64,7 +65,7 @@ class Engine:
         parameters = self._moving()
         if self.accelerator.num_processes > 1:
             sum_gradients(parameters)
-        router = self._norm([parameter.grad for parameter in self._router if parameter.grad is not None])
+        router = self._norm(parameter.grad for parameter in self._router)
         norm = nn.utils.clip_grad_norm_(parameters, self._train.max_grad_norm or float("inf"))
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate * group["ratio"]
@@ -72,8 +73,10 @@ class Engine:
         self._optimiser.zero_grad(set_to_none=True)
         return torch.stack([norm.detach(), router])
 
-    def _norm(self, gradients: list[Tensor]) -> Tensor:
-        return nn.utils.get_total_norm(gradients).to(self.accelerator.device)
+    def _norm(self, gradients: Iterable[Tensor | None]) -> Tensor:
+        """Returns the norm of all gradients together; 0 where there is none."""
+        there = [gradient for gradient in gradients if gradient is not None]
+        return nn.utils.get_total_norm(there).to(self.accelerator.device)
 
     def trainable_state(self) -> dict[str, Tensor]:
         """Returns copies of the trained weights on the CPU, whole at least on the main process."""

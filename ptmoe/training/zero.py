@@ -77,7 +77,7 @@ class ZeroEngine(Engine):
         """Updates the weights once; returns two norms before clipping: of all gradients, and of the router's alone."""
         from deepspeed.utils import safe_get_full_grad
 
-        router = self._norm([safe_get_full_grad(parameter) for parameter in self._router])
+        router = self._norm(safe_get_full_grad(parameter) for parameter in self._router)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.step()

@@ -18,6 +18,7 @@ SETS = {
     "qa": {"Close": ("in-domain", 40), "Far": ("out-of-domain", 30)},
     "math": {"Sums": ("in-domain", 40), "Mixed/Plus": ("out-of-domain", 20), "Mixed/Minus": ("out-of-domain", 20)},
 }
+TRAINING = {"qa": ["Close"], "math": ["Sums", "Mixed"]}
 RULE = {"qa": "mrqa", "math": "numeric"}
 STATISTICS = StatisticsParams(confidence=0.95, resamples=800)
 
@@ -72,6 +73,8 @@ def ablation_points(method="ptmoe", published=math.nan):
 
 def write_split(root, task):
     split = root / "data/split" / task
+    split.mkdir(parents=True)
+    pq.write_table(pa.table({"dataset": TRAINING[task]}), split / "train.parquet")
     for dataset, (_, number) in SETS[task].items():
         path = split / "test" / f"{dataset}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)

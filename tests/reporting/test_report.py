@@ -104,6 +104,16 @@ def test_routing_is_reported(written):
     assert "collapsed" in (written / "index.html").read_text()
 
 
+def test_what_a_router_knows_is_said_in_plain_words(written):
+    page, found = (written / "index.html").read_text(), rows(written / "routing.csv")
+    known = "routed separates the two test sets in 100% of cases and gains "
+    assert re.search(known + r"\d+ points over its best single expert \(\d+ to \d+\)\.", page)
+    assert "routed chooses expert 0 for every question and so tells no kinds of question apart: no gain" in page
+    told = {(row["task"], row["separated"], row["adjusted_mutual_information"]) for row in found}
+    assert told == {("qa", "100", "1"), ("math", "50", "0")}
+    assert {row["kind"] for row in found if row["dataset"].startswith("Mixed/")} == {"Mixed"}
+
+
 def test_examples_of_one_group_are_one_cluster(whole_run):
     analysis = analyse(read_task("qa", METHODS, SEEDS, whole_run), STATISTICS)
     assert {(each.num_examples, each.num_clusters) for each in analysis.comparisons} == {(70, 35)}
@@ -129,6 +139,9 @@ def test_a_router_is_compared_with_its_own_experts(whole_run, written):
         if choice in ("best expert", "random expert"):
             difference = 100 * (np.mean(values["router"]) - np.mean(expected))
             assert float(found[choice]["router_minus"]) == pytest.approx(difference, abs=0.011)
+    left = {name: float(found["oracle"][f"router_minus{name}"]) for name in ("", "_low", "_high")}
+    assert left[""] == pytest.approx(100 * np.mean(np.subtract(values["router"], values["oracle"])), abs=0.011)
+    assert left["_low"] <= left[""] <= left["_high"] <= 0 and not found["oracle"]["p"]
     assert float(found["random expert"]["p_holm"]) < 0.05
     assert "best single expert" in (written / "index.html").read_text()
 

@@ -1,8 +1,9 @@
 import math
 
 import pytest
+from sklearn.metrics import adjusted_mutual_info_score
 
-from ptmoe.statistics.routing import summarise
+from ptmoe.statistics.routing import kinds_of, summarise
 
 
 def test_even_and_informative_routing_by_hand():
@@ -36,3 +37,29 @@ def test_no_router_and_missing_gates():
     summary = summarise([0, None, 1], [None, None, float("nan")], ["A", "A", "B"])
     assert math.isnan(summary.mean_gate) and summary.gate_histogram.size == 0
     assert summary.utilisation.tolist() == [0.5, 0.5]
+
+
+def test_a_kind_is_a_training_set_and_its_variants_or_the_test_set_itself():
+    sets = ["people", "people_far", "places/long", "peoples"]
+    assert kinds_of(sets, ["people"]) == {name: name for name in sets}
+    assert kinds_of(sets, ["people", "places"]) == {"people": "people", "people_far": "people", "places/long": "places"}
+
+
+def test_an_expert_is_credited_with_the_kind_that_it_gets_most():
+    names = ["a"] * 4 + ["b"] * 4 + ["a_far"] * 2 + ["unknown"] * 5
+    experts = [2, 2, 2, 0] + [0, 0, 0, 0] + [2, 2] + [1] * 5
+    kinds = kinds_of(["a", "b", "a_far", "unknown"], ["a", "b"])
+    summary = summarise(experts, [None] * 15, names, num_experts=4, kinds=kinds)
+    assert summary.datasets == ["a", "a_far", "b", "unknown"] and summary.kinds == ["a", "a", "b", None]
+    assert summary.expert_kinds == ["b", None, "a", None]
+    assert summary.separated == pytest.approx(0.9)
+    assert summary.experts_by_kind == [2, 0, 1, 3]
+    known = [(kind, expert) for kind, expert in zip(names, experts, strict=True) if kind != "unknown"]
+    expected = adjusted_mutual_info_score([kind[0] for kind, _ in known], [expert for _, expert in known])
+    assert summary.adjusted_information == pytest.approx(expected)
+
+
+def test_one_kind_or_none_cannot_be_told_apart():
+    for kinds in ({"A": "A"}, {}):
+        summary = summarise([0, 1], [None] * 2, ["A", "B"], kinds=kinds)
+        assert math.isnan(summary.separated) and math.isnan(summary.adjusted_information)

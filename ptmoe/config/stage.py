@@ -1,4 +1,4 @@
-"""What one pipeline stage may read: the sections of params.yaml that dvc.yaml declares for it."""
+"""The sections of params.yaml that a stage may read: those that dvc.yaml declares for it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class StageParams:
 
     @property
     def method_blocks(self) -> dict[str, dict[str, Any]]:
-        """The blocks of all methods, to be checked before any is trained; they decide nothing."""
+        """The blocks of all methods, to be checked before any is trained; they do not affect results."""
         return self._params.methods
 
     @property

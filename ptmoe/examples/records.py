@@ -1,7 +1,7 @@
 """Raw files as a stream of records, whatever the container: JSON, JSONL, XML (gzip or not) and parquet.
 
-Bytes that are no record of the container (bad UTF-8, bad JSON, a truncated gzip) are an error that names file
-and line: they mean a damaged file, and what follows them cannot be trusted.
+Invalid bytes (bad UTF-8, bad JSON, a truncated gzip) are an error that names file and line: the file is damaged, and
+the rest of it cannot be trusted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", f
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw record and where it stands, for messages."""
+    """One raw record and its place, for messages."""
 
     values: dict[str, Any]
     where: str
@@ -55,7 +55,7 @@ class Record:
         return self.get(key, str, default).strip()
 
     def number(self, key: str) -> str:
-        """Returns a number, or a string, as a string: `8`, `"8"` and `"8.0"` are all found in the wild."""
+        """Returns a number, or a string, as a string: published files have `8`, `"8"` and `"8.0"`."""
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return self.text(key)
@@ -85,7 +85,7 @@ def container(path: Path) -> str:
     for ending in sorted(CONTAINERS, key=len, reverse=True):
         if path.name.lower().endswith(ending):
             return ending.removesuffix(".gz")
-    raise DataError(f"{path.name} is of no known kind; allowed: {', '.join(CONTAINERS)}")
+    raise DataError(f"{path.name} has an unknown format; allowed: {', '.join(CONTAINERS)}")
 
 
 def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[Record]:
@@ -224,7 +224,7 @@ def _read_parquet(path: Path, columns: frozenset[str]) -> Iterator[Record]:
                     number += 1
                     yield Record(values, f"{path.name}, row {number}")
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None
 
 
 def columns_of(path: Path) -> frozenset[str]:
@@ -238,4 +238,4 @@ def columns_of(path: Path) -> frozenset[str]:
     try:
         return frozenset(parquet.read_schema(path).names)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None

@@ -10,11 +10,11 @@ USER_ERROR_STATUS = 2
 
 
 class PtmoeError(Exception):
-    """A mistake in the input, to be shown without a traceback."""
+    """A user's mistake, shown without a traceback."""
 
 
 class ParamsError(PtmoeError):
-    """params.yaml, or a value taken from it, is not usable."""
+    """params.yaml, or a value from it, is invalid."""
 
 
 class DataError(PtmoeError):
@@ -34,7 +34,7 @@ class CheckpointError(PtmoeError):
 
 
 class TrainingError(PtmoeError):
-    """Training cannot start or go on (diverged loss, no usable example, no memory)."""
+    """Training cannot start or continue (diverged loss, no usable example, no memory)."""
 
 
 class ScoringError(PtmoeError):

@@ -1,4 +1,4 @@
-"""The stage `score`: from one cell's predictions to a score an example and at most four numbers."""
+"""The stage `score`: from one cell's predictions to a score per example and at most four averages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     if given:
         dataset, key = next(iter(given))
         raise ScoringError(
-            f"{predictions}: {len(given)} predictions are for examples that {split_dir} does not hold, the first is "
+            f"{predictions}: {len(given)} predictions are for examples that are not in {split_dir}, the first is "
             f"{key!r} of {dataset!r}; generate the predictions again"
         )
     if missing:

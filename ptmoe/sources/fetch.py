@@ -23,14 +23,14 @@ def place_files(name: str, place: Place | str, mirror: str, folder: Path) -> tup
     Args:
         name: the source's name.
         place: where they are; a string is a local file or folder.
-        mirror: a folder or URL that stands in for the Hub and all URLs, or `none`.
+        mirror: a folder or URL that replaces the Hub and all URLs, or `none`.
         folder: an empty folder.
 
     Returns:
         where the files came from, in words, and the files.
 
     Raises:
-        DataError: they cannot be had from there, or not whole.
+        DataError: the files are not available there, or incomplete.
     """
     if isinstance(place, str):
         return f"local {place}", _copied(_local_files(Path(place), f"data.files.{name}"), folder)
@@ -73,7 +73,7 @@ def _local_files(path: Path, what: str) -> list[Path]:
 
 
 def _from_mirror(name: str, mirror: str, folder: Path) -> list[Path]:
-    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest that lies beside them."""
+    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest beside them."""
     where = f"{mirror.rstrip('/')}/{name}"
     if "://" in mirror:
         files = []

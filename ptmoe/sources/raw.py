@@ -1,4 +1,4 @@
-"""The raw files of a source as the download stage left them: whole if and only if their manifest is there."""
+"""The raw files of a source as the download stage wrote them: complete if and only if their manifest exists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
-        raise DataError(f"{folder} holds no whole download; run `dvc repro download`") from None
+        raise DataError(f"{folder} holds no complete download; run `dvc repro download`") from None
 
 
 def raw_files(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What sources.yaml says of each source, and which sources a task uses."""
+"""The entries of sources.yaml, and the sources that a task uses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RemoteFile(_Entry):
 
     Attributes:
         path: below the place, or a whole URL; on the Hub it may hold `*`.
-        sha256: empty where it could not be learnt beforehand.
+        sha256: empty where it was not known in advance.
         name: what to call the file where the path's last part is no name.
     """
 
@@ -44,7 +44,7 @@ class RemoteFile(_Entry):
 
 
 class HubPlace(_Entry):
-    """Files of a data set on the Hugging Face Hub; `seen` is the start of the commit at which it was looked at."""
+    """Files of a data set on the Hugging Face Hub; `seen` is the start of the commit at which it was checked."""
 
     hub: str
     revision: str = "main"
@@ -75,7 +75,7 @@ class Source(_Entry):
         role: what the source may be used for; None allows everything.
         converter: a name in `converters.registry`.
         licence: the licence of the data, as far as it is stated anywhere.
-        datasets: data set -> rows that must be found, in the order of the tables; empty where nothing is promised.
+        datasets: data set -> number of rows required, in the order of the tables; empty where it is not known.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
         partial: rows that cannot be scored may be left out of a test set; they are counted.

@@ -156,7 +156,7 @@ def test_what_is_missing_or_damaged_is_said_and_the_rest_is_complete(broken_run,
     for said in (
         "qa-same-0 has no scores",
         "qa-good-1 has no scores",
-        "good-0.parquet is no whole scores file",
+        "good-0.parquet is not a complete scores file",
         "qa-good-0: 5 of 70 examples have no prediction",
         "qa-none-0: 3 of 70 scores are not numbers",
         "the test set Gone is empty",

@@ -59,10 +59,10 @@ def write_report(
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
     """Returns the Markdown leaderboard of all tasks, with the significant differences."""
-    found = {analysis.run.task: analysis for analysis in analyses}
+    by_task = {analysis.run.task: analysis for analysis in analyses}
     parts = []
     for run in runs:
-        analysis = found.get(run.task)
+        analysis = by_task.get(run.task)
         if analysis is None:
             parts.append(f"**{run.task}**: no scores yet.\n")
             continue
@@ -73,16 +73,18 @@ def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], 
 
 
 def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSummary]:
-    found = {}
+    summaries = {}
     for run in runs:
         for (method, seed), result in run.cells.items():
-            given = result.predictions
-            if given is not None and "expert" in given:
-                gates = given.get("expert_probability", [None] * len(given["expert"]))
-                summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, list(run.datasets))
+            predictions = result.predictions
+            if predictions is not None and "expert" in predictions:
+                gates = predictions.get("expert_probability", [None] * len(predictions["expert"]))
+                summary = summarise(
+                    predictions["expert"], gates, predictions["dataset"], result.num_experts, list(run.datasets)
+                )
                 if summary is not None:
-                    found[run.task, method, seed] = summary
-    return found
+                    summaries[run.task, method, seed] = summary
+    return summaries
 
 
 def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSummary]) -> dict[str, Figure]:

@@ -111,7 +111,7 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, lis
     keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
     forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
     texts = zip(table["prediction"].to_pylist(), forced, strict=True)
-    given: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
-    if len(given) < len(keys):
-        raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
-    return given
+    predictions: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
+    if len(predictions) < len(keys):
+        raise ScoringError(f"{path} holds {len(keys) - len(predictions)} examples twice; generate it again")
+    return predictions

@@ -148,11 +148,11 @@ def uses(data: DataParams) -> list[Use]:
         ParamsError: a source is unknown, is used against its role or twice, or a file belongs to no source.
     """
     keys: dict[str, Role] = {"train": "train", "in_domain": "in-domain", "out_of_domain": "out-of-domain"}
-    found = [_use(name, role, key, data) for key, role in keys.items() for name in getattr(data, key)]
-    names = [use.name for use in found]
+    in_order = [_use(name, role, key, data) for key, role in keys.items() for name in getattr(data, key)]
+    names = [use.name for use in in_order]
     for name in names:
         if names.count(name) > 1:
             raise ParamsError(f"data: source {name!r} is listed twice; a source is trained on or tested on, once")
     for name in data.files.keys() - names:
         raise ParamsError(f"data.files.{name}: no list uses this source; add it to train, in_domain or out_of_domain")
-    return found
+    return in_order

@@ -61,7 +61,7 @@ class Geometry:
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may lie on the meta device."""
+        """Measures a model in memory, which may be on the meta device."""
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
@@ -115,7 +115,7 @@ def meta_model(config: Config) -> PreTrainedModel:
         raise
     except Exception as error:  # each architecture checks its config in its own way
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BaseModelError(f"{model_type!r} is not a causal language model that this reads: {reason}") from None
+        raise BaseModelError(f"{model_type!r} is not a supported causal language model: {reason}") from None
 
 
 def _check_sizes(config: Config, typed: PreTrainedConfig) -> None:
@@ -143,5 +143,5 @@ def _read(path: Path) -> Config:
     except ValueError:
         raise BaseModelError(f"{path} is not JSON; give a model folder or its config.json") from None
     if not isinstance(config, dict):
-        raise BaseModelError(f"{path} holds no mapping; give a model folder or its config.json")
+        raise BaseModelError(f"{path} is not a mapping; give a model folder or its config.json")
     return config

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def train_cell(job: TrainJob) -> None:
-    """Trains one method on one task with one seed; writes the adapter, its log, and what it cost.
+    """Trains one method on one task with one seed; writes the adapter, its log, and its costs.
 
     Raises:
         DataError: too few rows.
         BaseModelError: the base model cannot be used with the rows or the method.
-        TrainingError: the loss diverged, or there are fewer devices than asked for.
+        TrainingError: the loss diverged, or there are fewer devices than requested.
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
@@ -100,7 +100,7 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
 
 
 def _note(job: TrainJob) -> dict[str, Any]:
-    """Returns what an adapter says besides the method: the task, its template and the text that prompts start from."""
+    """Returns what an adapter records besides the method: task, template and the text that prompts start from."""
     from ptmoe.tuning.text_init import read_text_init
 
     template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]

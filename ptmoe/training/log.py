@@ -1,4 +1,4 @@
-"""What training writes down: one line of numbers every few steps."""
+"""The training log: one line of numbers every few steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def routing_sums(routing: Routing) -> Tensor:
 class StepLog:
     """Collects the numbers of steps on the device and turns them into lines of a table.
 
-    Nothing waits for the device until a line is written.
+    Numbers stay on the device until a line is written.
 
     Args:
         num_experts: 0 for a method without a router.

@@ -98,7 +98,7 @@ def test_an_interrupted_run_goes_on_at_the_first_missing_row(trained, monkeypatc
     lines.write_text(lines.read_text()[:-4])  # the last line is cut short
     restore()
     assert trained.answer("ptmoe").read_bytes() == whole
-    assert "going on with 4 of 14 answers" in capsys.readouterr().out
+    assert "continuing after 4 of 14 answers" in capsys.readouterr().out
     assert not list(checkpoint_root().glob("*-generate-*"))
 
 
@@ -109,7 +109,7 @@ def test_answers_of_another_adapter_are_not_taken(trained, monkeypatch, capsys):
     stop()
     trained.train("ptmoe", steps=2, keep="last")
     trained.answer("ptmoe")
-    assert "going on" not in capsys.readouterr().out
+    assert "continuing" not in capsys.readouterr().out
 
 
 def test_two_processes_write_what_one_writes(trained, capfd):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import ptmoe.commands
 from ptmoe import __version__
 from ptmoe.runtime.errors import PtmoeError, reported_to_user
+from ptmoe.runtime.stopping import stop_during_imports
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand; returns 0 on success, ends with 2 on a user's error."""
+    stop_during_imports()
     arguments = build_parser().parse_args(argv)
     with reported_to_user():
         try:

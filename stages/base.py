@@ -8,13 +8,13 @@ from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
-    params = StageParams("base")
-    base = params.base
+    with StageParams("base") as params:
+        base = params.base
 
-    # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.base.model import prepare_base
+        # Imported once the parameters are known to be good: it takes seconds.
+        from ptmoe.base.model import prepare_base
 
-    prepare_base(base, BASE_DIR)
+        prepare_base(base, BASE_DIR)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    params = StageParams("download", {"task": task})
-    download_task(task, params.data, params.mirror, Path("data/raw") / task)
+    with StageParams("download", {"task": task}) as params:
+        download_task(task, params.data, params.mirror, Path("data/raw") / task)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    params = StageParams("encode", {"task": task})
-    template, max_length = params.template, params.max_length
+    with StageParams("encode", {"task": task}) as params:
+        template, max_length = params.template, params.max_length
 
-    # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.encoding.task import encode_task
+        # Imported once the parameters are known to be good: it takes seconds.
+        from ptmoe.encoding.task import encode_task
 
-    encode_task(task, template, max_length, Path("data/split") / task, BASE_DIR, Path("data/encoded") / task)
+        encode_task(task, template, max_length, Path("data/split") / task, BASE_DIR, Path("data/encoded") / task)
 
 
 if __name__ == "__main__":

@@ -12,23 +12,23 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     cell = Cell.from_arguments(__doc__)
-    params = StageParams("generate", cell.item)
-    generate, max_new_tokens = params.generate, params.max_new_tokens
-    prepare_torch(BASE_DIR)
+    with StageParams("generate", cell.item) as params:
+        generate, max_new_tokens = params.generate, params.max_new_tokens
+        prepare_torch(BASE_DIR)
 
-    # Imported once the parameters are known to be good and torch is prepared: it takes seconds.
-    from ptmoe.generation.cell import GenerateJob, generate_cell
+        # Imported once the parameters are known to be good and torch is prepared: it takes seconds.
+        from ptmoe.generation.cell import GenerateJob, generate_cell
 
-    generate_cell(
-        GenerateJob(
-            base_dir=BASE_DIR,
-            encoded_dir=Path("data/encoded") / cell.task,
-            adapter_dir=cell.adapter,
-            generate=generate,
-            max_new_tokens=max_new_tokens,
-            out_file=cell.predictions,
+        generate_cell(
+            GenerateJob(
+                base_dir=BASE_DIR,
+                encoded_dir=Path("data/encoded") / cell.task,
+                adapter_dir=cell.adapter,
+                generate=generate,
+                max_new_tokens=max_new_tokens,
+                out_file=cell.predictions,
+            )
         )
-    )
 
 
 if __name__ == "__main__":

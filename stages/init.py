@@ -11,12 +11,13 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    text = StageParams("init", {"task": task}).init_text
+    with StageParams("init", {"task": task}) as params:
+        text = params.init_text
 
-    # Imported once the parameters are known to be good: it takes seconds.
-    from ptmoe.tuning.text_init import write_text_init
+        # Imported once the parameters are known to be good: it takes seconds.
+        from ptmoe.tuning.text_init import write_text_init
 
-    write_text_init(text, BASE_DIR, Path("models/init") / f"{task}.safetensors")
+        write_text_init(text, BASE_DIR, Path("models/init") / f"{task}.safetensors")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
-    params = StageParams("report")
-    write_report(
-        tasks=params.tasks,
-        methods=params.methods,
-        seeds=params.seeds,
-        statistics=params.statistics,
-        root=Path(),
-        out=Path("report"),
-    )
+    with StageParams("report") as params:
+        write_report(
+            tasks=params.tasks,
+            methods=params.methods,
+            seeds=params.seeds,
+            statistics=params.statistics,
+            root=Path(),
+            out=Path("report"),
+        )
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from ptmoe.scoring.cell import score_cell
 
 def main() -> None:
     cell = Cell.from_arguments(__doc__)
-    params = StageParams("score", cell.item)
-    score_cell(
-        score=params.score,
-        predictions=cell.predictions,
-        split_dir=Path("data/split") / cell.task,
-        metrics_out=cell.metrics,
-        scores_out=cell.scores,
-    )
+    with StageParams("score", cell.item) as params:
+        score_cell(
+            score=params.score,
+            predictions=cell.predictions,
+            split_dir=Path("data/split") / cell.task,
+            metrics_out=cell.metrics,
+            scores_out=cell.scores,
+        )
 
 
 if __name__ == "__main__":

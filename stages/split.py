@@ -12,8 +12,8 @@ from ptmoe.splitting.split import split_task
 
 def main() -> None:
     task = task_argument(__doc__)
-    params = StageParams("split", {"task": task})
-    split_task(task, params.data, Path("data/raw") / task, Path("data/split") / task)
+    with StageParams("split", {"task": task}) as params:
+        split_task(task, params.data, Path("data/raw") / task, Path("data/split") / task)
 
 
 if __name__ == "__main__":

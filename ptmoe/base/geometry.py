@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -57,7 +57,7 @@ class Geometry:
         Raises:
             BaseModelError: there is no such file, or it does not describe a causal language model.
         """
-        return cls.from_model(meta_model(source if isinstance(source, dict) else _read(Path(source))))
+        return cls.from_model(meta_model(source if isinstance(source, dict) else read_config(Path(source))))
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
@@ -134,10 +134,11 @@ def _check_sizes(config: Config, typed: PreTrainedConfig) -> None:
             )
 
 
-def _read(path: Path) -> Config:
+def read_config(path: Path) -> Config:
+    """Reads a config.json, or that of a folder; raises `BaseModelError` where there is none."""
     path = path / "config.json" if path.is_dir() else path
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise BaseModelError(f"{path} is missing; give a model folder or its config.json") from None
     except ValueError:

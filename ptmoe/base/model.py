@@ -7,10 +7,13 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.base.hub import LOCAL, TOKENIZER_FILES, find_folder, fingerprint
+from ptmoe.config.faults import first_fault
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.runtime.files import write_json
 
@@ -20,11 +23,16 @@ if TYPE_CHECKING:
     from ptmoe.config.params import BaseParams
 
 INFO_FILE = "base.json"
+Dtype = Literal["float32", "bfloat16", "float16", "float64"]
+# transformers takes any other name for a kernel on the Hub, whose code it runs.
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
 @dataclass(frozen=True)
 class BaseInfo:
     """Which base model this is and how to run it.
+
+    Every value is checked where the file that holds it is read: adapters come from others.
 
     Attributes:
         revision: the full Hub commit, or `local`.
@@ -33,11 +41,13 @@ class BaseInfo:
         parameters: weights of the whole model.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     name: str
     revision: str
     fingerprint: str
-    dtype: str
-    attention: str
+    dtype: Dtype
+    attention: Attention
     trust_remote_code: bool
     pad_token_id: int
     eos_token_ids: list[int]
@@ -54,13 +64,20 @@ class BaseInfo:
             name=config.name_or_path or "",
             revision=getattr(config, "_commit_hash", None) or LOCAL,
             fingerprint="",
-            dtype=str(base.dtype).removeprefix("torch."),
-            attention=config._attn_implementation or "sdpa",
+            dtype=cast(Dtype, str(base.dtype).removeprefix("torch.")),
+            attention=config._attn_implementation if config._attn_implementation in get_args(Attention) else "sdpa",
             trust_remote_code=False,
             pad_token_id=pad if pad is not None else (eos or [0])[0],
             eos_token_ids=eos,
             parameters=parameters,
         )
+
+    def check_ids(self, vocabulary: int) -> None:
+        """Raises `BaseModelError` unless answers can end and every id that is fed or awaited is a token."""
+        wrong = [each for each in (self.pad_token_id, *self.eos_token_ids) if not 0 <= each < vocabulary]
+        if wrong or not self.eos_token_ids:
+            ids = f"pad {self.pad_token_id}, end {self.eos_token_ids}"
+            raise BaseModelError(f"base {self.name}: {ids}; allowed: at least one end token, ids below {vocabulary}")
 
 
 def _as_list(ids: Any) -> list[int]:
@@ -116,12 +133,13 @@ def read_base_info(base_dir: Path) -> BaseInfo:
     Raises:
         BaseModelError: the folder was not written by `prepare_base`.
     """
+    path = base_dir / INFO_FILE
     try:
-        return BaseInfo(**json.loads((base_dir / INFO_FILE).read_text(encoding="utf-8")))
+        return TypeAdapter(BaseInfo).validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
-        raise BaseModelError(f"{base_dir / INFO_FILE} is missing; run `dvc repro base`") from None
-    except (ValueError, TypeError):
-        raise BaseModelError(f"{base_dir / INFO_FILE} is damaged; run `dvc repro -f base`") from None
+        raise BaseModelError(f"{path} is missing; run `dvc repro base`") from None
+    except ValidationError as error:
+        raise BaseModelError(f"{path} is damaged ({first_fault(error)}); run `dvc repro -f base`") from None
 
 
 def load_base(base_dir: Path) -> PreTrainedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -16,11 +17,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "ablate",
         help="run a named grid of settings and draw its figure",
-        description="Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD already "
-        "holds are not run again. Results: ablations/NAME.csv, .svg and .png.",
+        description="Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD "
+        "already holds, with these parameters and this code, are not run again. Results: ablations/NAME.csv, .svg and .png.",
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--task", help="only this task")
+    parser.add_argument("--base", help="fit ranks to this model folder or config.json (default: that of the profile)")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="experiments at once (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
     parser.add_argument("--collect", action="store_true", help="run nothing; draw the results that exist")
@@ -31,39 +33,41 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Queues the missing settings, waits for them, and writes the results."""
     from ptmoe.config.params import Params
-    from ptmoe.reporting.ablation import collect, find_experiments, queue_command, read_grid, write
+    from ptmoe.reporting.ablation import collect, find_cells, grid_cells, write
+    from ptmoe.reporting.compare import experiments
+    from ptmoe.reporting.grids import queue_command, read_grid
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.runtime.progress import say
 
     params = Params.load()
+    grid = read_grid(args.name, params, args.base)
     if args.task:
         params.task(args.task)
-    tasks = [args.task] if args.task else params.grid.tasks
-    grid = read_grid(args.name, params.grid.profile)
+    tasks = [args.task] if args.task else grid.tasks
     if args.dry_run:
-        say("\n".join(" ".join(_quoted(queue_command(grid, label, tasks))) for label in grid.settings))
+        for label, setting in grid.settings.items():
+            count = "" if setting.parameters is None else f"  # {setting.parameters:,} trainable parameters"
+            say(shlex.join(queue_command(grid, label, tasks)) + count)
         say(f"dvc queue start -j {args.jobs}")
         return 0
-    points = collect(grid, find_experiments(grid), tasks, params)
-    missing = [label for label in grid.settings if not any(point.label == label for point in points)]
+    found = find_cells(grid, tasks, params)
+    needed = grid_cells(grid, tasks, params)
+    missing = [label for label in grid.settings if any((label, cell) not in found for cell in needed)]
     if missing and not args.collect:
         for label in missing:
-            _dvc(queue_command(grid, label, tasks))
+            _dvc(queue_command(grid, label, tasks, experiments()))
         _wait(args.jobs)
-        points = collect(grid, find_experiments(grid), tasks, params)
+        found = find_cells(grid, tasks, params)
+    points = collect(grid, found, tasks, params)
     if not points:
         raise ScoringError(f"no experiment holds scores of {args.name}; leave out --collect, or see `dvc queue status`")
     write(grid, points, args.out)
     for label in grid.settings:
-        here = [point for point in points if point.label == label]
-        shown = "  ".join(f"{p.task} {p.part} {100 * p.estimate.value:.2f}" for p in here) or "no scores"
+        here = [point for point in points if point.value == label]
+        shown = "  ".join(f"{p.task} {p.method} {p.average} {p.score:.2f}" for p in here) or "no scores"
         say(f"{label:8s} {shown}")
     say(f"{args.out / args.name}.svg")
     return 0
-
-
-def _quoted(command: list[str]) -> list[str]:
-    return [f"'{part}'" if any(sign in part for sign in "[ ,") else part for part in command]
 
 
 def _dvc(command: list[str]) -> None:

@@ -12,7 +12,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "report",
         help="write a report of the existing cells, with measured times",
         description="Writes a report of all existing cells, even when some failed, with the times measured on "
-        "this machine. The pipeline's own report/ is not touched.",
+        "this machine and the ablations that were run. The pipeline's own report/ is not touched.",
     )
     parser.add_argument(
         "--out", type=Path, default=Path(".costs/report"), help="folder to write (default: %(default)s)"
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Does what the options ask for."""
     from ptmoe.config.cells import Cell
     from ptmoe.config.params import Params
+    from ptmoe.reporting.ablation import read_panels
     from ptmoe.reporting.costs import as_text, read_costs
     from ptmoe.reporting.readme import update_readme
     from ptmoe.reporting.report import write_report
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.costs:
         say(as_text(costs) if costs else "no cost file yet; training and generation write them to .costs/")
         return 0
-    write_report(grid.tasks, grid.methods, grid.seeds, grid.statistics, Path(), args.out, costs)
+    ablations = read_panels(Path("ablations"))
+    write_report(grid.tasks, grid.methods, grid.seeds, grid.statistics, Path(), args.out, costs, ablations)
     say(f"open {args.out / 'index.html'}")
     return 0

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         params.task(name)  # a mistyped name fails here, not after the first trials
     for name in methods:
         params.method(name)
-    say(f"{len(trials)} trials of {params.profile.train.steps} steps, {args.jobs} at once")
+    say(f"{len(trials)} trials, {args.jobs} at once")
     results = list(_results(trials, params, args.jobs))
     table = markdown(results, tasks, methods, rates)
     print(table)
@@ -123,6 +123,7 @@ def try_rate(trial: Trial, params: Params) -> Result:
         seed=0,
         method_params=method_params(trial.method, params.method(trial.method)),
         train=profile.train,
+        steps=profile.steps_of(trial.method, trial.task),
         batch_size=profile.batch_size[trial.task],
         learning_rate=trial.learning_rate,
         base_dir=BASE_DIR,

@@ -56,6 +56,12 @@ def validated(model: type[Model], tree: Any, prefix: str, problems: list[str]) -
         return None
 
 
+def first_fault(error: ValidationError) -> str:
+    """Returns the first fault of a JSON file in words: the key, its value, what is allowed."""
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r:.60}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Returns `did you mean X? ` where a known name is close to a mistyped one."""
     close = difflib.get_close_matches(name, list(known), n=1)

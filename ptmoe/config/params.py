@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from ptmoe.config.faults import refuse, suggestion, validated
 from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Real
@@ -98,7 +100,6 @@ class DataParams(Block):
 
 
 class TrainParams(Block):
-    steps: Count
     eval_steps: Count
     save_steps: Count
     log_steps: Count
@@ -108,11 +109,20 @@ class TrainParams(Block):
     weight_decay: NonNegative
     max_grad_norm: NonNegative
     micro_batch_size: Count
+    loss_on: Literal["answer", "text"]
+    batches: Literal["grouped", "random"]
     gradient_checkpointing: StrictBool
     compile: StrictBool
     liger: StrictBool
     devices: Count | Literal["auto"]
     deepspeed: Literal["off", "zero1", "zero2", "zero3"]
+
+
+# A method's optimiser steps: one number, or a number for each task.
+StepsParams = Annotated[
+    Annotated[Amount, Tag("number")] | Annotated[dict[Name, Amount], Tag("tasks")],
+    Discriminator(lambda value: "tasks" if isinstance(value, dict) else "number"),
+]
 
 
 class GenerateParams(Block):
@@ -127,10 +137,16 @@ class Profile(Block):
     mirror: StrictStr
     max_length: dict[Name, Count]
     train: TrainParams
+    steps: dict[Name, StepsParams]
     batch_size: dict[Name, Count]
     learning_rate: dict[Name, NonNegative]
     generate: GenerateParams
     max_new_tokens: dict[Name, Count]
+
+    def steps_of(self, method: str, task: str) -> int:
+        """Returns the optimiser steps of a method on a task."""
+        steps = self.steps[method]
+        return steps[task] if isinstance(steps, dict) else steps
 
 
 class StatisticsParams(Block):
@@ -205,11 +221,15 @@ class Params:
                 if value not in blocks
             ]
         needed = dict.fromkeys(grid.tasks, ("data", "max_length", "batch_size", "max_new_tokens"))
-        needed |= dict.fromkeys(grid.methods, ("learning_rate",))
+        needed |= dict.fromkeys(grid.methods, ("learning_rate", "steps"))
         for name, places in needed.items():
             faults += [
                 f"{path}.{place}.{name}: missing; add it" for place in places if name not in getattr(profile, place)
             ]
+        for name in grid.methods:
+            steps = profile.steps.get(name)
+            if isinstance(steps, dict):
+                faults += [f"{path}.steps.{name}.{task}: missing; add it" for task in grid.tasks if task not in steps]
         return faults
 
     @classmethod
@@ -244,18 +264,35 @@ def _named(blocks: dict[str, Any], name: str, what: str) -> Any:
     return blocks[name]
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+class _Composer(Composer):
+    """Composes without aliases, a few lines of which can stand for any number of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.parser.check_event(AliasEvent):
+            alias = self.parser.peek_event()
+            raise YAMLError(f"*{alias.anchor} in line {alias.start_mark.line + 1} is an alias; write the value out")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: str | Path, aliases: bool = False) -> dict[str, Any]:
     """Reads a YAML 1.2 file whose top is a mapping.
+
+    Args:
+        path: the file.
+        aliases: whether `*name` may repeat an earlier value, as in dvc.yaml.
 
     Raises:
         ParamsError: the file is missing or is not such a file.
     """
+    reader = YAML(typ="safe", pure=True)
+    if not aliases:
+        reader.Composer = _Composer
     try:
-        tree = YAML(typ="safe", pure=True).load(Path(path))
+        tree = reader.load(Path(path))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing; run from the project's root") from None
-    except YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split()):.300}") from None
     if not isinstance(tree, dict):
         raise ParamsError(f"{path} holds no mapping; restore it with `git checkout {path}`")
     return tree

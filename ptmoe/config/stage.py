@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ptmoe.config.params import (
     BaseParams,
@@ -17,10 +18,16 @@ from ptmoe.config.params import (
     read_yaml,
 )
 from ptmoe.runtime.errors import ParamsError
+from ptmoe.runtime.files import sha256_of
+
+HASHED_BYTES = 1 << 20
 
 
 class StageParams:
     """Hands out declared sections and records each one that was read.
+
+    As a context it refuses, at its end, a result whose parameters or dependencies were edited meanwhile: DVC would
+    record it as made from what is there by then.
 
     Args:
         stage: the stage's name in dvc.yaml.
@@ -32,10 +39,40 @@ class StageParams:
     """
 
     def __init__(self, stage: str, item: dict[str, str] | None = None, root: str | Path = ".") -> None:
-        self._params = Params.load(Path(root) / "params.yaml")
+        self._root = Path(root)
+        self._text = self._params_file.read_bytes() if self._params_file.is_file() else b""
+        self._tree = read_yaml(self._params_file)
+        self._params = Params(self._tree, str(self._params_file))
         self._stage, self.item = stage, item or {}
-        self.declared = declared_sections(stage, self.item, self.profile_name, Path(root))
+        entries = declared(stage, self.item, self.profile_name, self._root)
+        self.declared, self._deps = entries["params"], entries["deps"]
         self.read: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._before = self._inputs(self._tree)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            return
+        unchanged = self._params_file.is_file() and self._params_file.read_bytes() == self._text
+        after = self._inputs(self._tree if unchanged else read_yaml(self._params_file))
+        changed = sorted(key for key in self._before.keys() | after.keys() if self._before.get(key) != after.get(key))
+        if changed:
+            more = f" and {len(changed) - 1} more" if changed[1:] else ""
+            raise ParamsError(
+                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result is not made from what is "
+                f"there now; run `dvc repro` again, and edit when it is done"
+            )
+
+    @property
+    def _params_file(self) -> Path:
+        return self._root / "params.yaml"
+
+    def _inputs(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """Returns the values of the declared sections and the state of each file of the dependencies."""
+        values = {f"params.yaml: {section}": _value_at(tree, section) for section in {"profile", *self.declared}}
+        return values | {name: state for path in self._deps for name, state in _states(self._root / path)}
 
     @property
     def profile_name(self) -> str:
@@ -117,6 +154,12 @@ class StageParams:
         return self._profile_section("train")
 
     @property
+    def steps(self) -> int:
+        method, task = self.item["method"], self.item["task"]
+        self._profile_section("steps", method)
+        return self._params.profile.steps_of(method, task)
+
+    @property
     def batch_size(self) -> int:
         return self._profile_section("batch_size", self.item["task"])
 
@@ -133,13 +176,36 @@ class StageParams:
         return self._profile_section("max_new_tokens", self.item["task"])
 
 
-def declared_sections(stage: str, item: dict[str, str], profile: str, root: Path) -> set[str]:
-    """Reads a stage's `params` list from dvc.yaml, with `${profile}` and `${item.*}` filled in."""
-    stages = read_yaml(root / "dvc.yaml")["stages"]
-    sections = set()
-    for section in stages[stage].get("params", []):
-        section = section.replace("${profile}", profile)
-        for axis, value in item.items():
-            section = section.replace(f"${{item.{axis}}}", value)
-        sections.add(section)
-    return sections
+def declared(stage: str, item: dict[str, str], profile: str, root: Path) -> dict[str, set[str]]:
+    """Reads a stage's `params` and `deps` from dvc.yaml, with `${profile}` and `${item.*}` filled in.
+
+    Raises:
+        ParamsError: dvc.yaml has no such stage.
+    """
+    stages = read_yaml(root / "dvc.yaml", aliases=True).get("stages")
+    if not isinstance(stages, dict) or not isinstance(stages.get(stage), dict):
+        raise ParamsError(f"dvc.yaml has no stage {stage}; restore it with `git checkout dvc.yaml`")
+    known = {"profile": profile} | {f"item.{axis}": value for axis, value in item.items()}
+    found: dict[str, set[str]] = {"params": set(), "deps": set()}
+    for kind, entries in found.items():
+        for entry in stages[stage].get(kind, []):
+            for name, value in known.items():
+                entry = entry.replace(f"${{{name}}}", value)
+            entries.add(entry)
+    return found
+
+
+def _value_at(tree: Any, section: str) -> Any:
+    for key in section.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def _states(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields each file below a path with what tells that it changed: its bytes; of a large one size and time."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        # Neither compiled Python nor what is being written is a dependency.
+        if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith("."):
+            stat = file.stat()
+            large = stat.st_size > HASHED_BYTES
+            yield str(file), f"{stat.st_size} {stat.st_mtime_ns}" if large else sha256_of(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,13 @@ from typing import Any
 from ptmoe.examples.converters.forms import Form, Unusable
 from ptmoe.examples.converters.registry import CONVERTERS
 from ptmoe.examples.example import Example
-from ptmoe.examples.records import columns_of, read_records
+from ptmoe.examples.records import Record, columns_of, read_records
 from ptmoe.examples.text import digest
 from ptmoe.runtime.errors import DataError
 from ptmoe.sources.registry import Source
+
+# Names become paths, cells of CSV files and labels of figures.
+_DATASET = re.compile(r"(?!.{81})\w(?:[\w .-]*\w)?(?:/\w(?:[\w .-]*\w)?)?")
 
 
 @dataclass
@@ -85,7 +89,26 @@ def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example
             dataset = next(iter(source.datasets))
         elif form.own and len(files) == 1:
             dataset = name
-        yield from form.convert(read_records(path, columns), dataset)
+        yield from _named(form, read_records(path, columns), dataset)
+
+
+def _named(form: Form, records: Iterator[Record], dataset: str) -> Iterator[Example | Unusable]:
+    """Converts records and refuses a data set whose name could not be a file, a cell of a table and a label."""
+    where = ""
+
+    def noted() -> Iterator[Record]:
+        nonlocal where
+        for record in records:
+            where = record.where
+            yield record
+
+    for made in form.convert(noted(), dataset):
+        if not _DATASET.fullmatch(made.dataset):
+            raise DataError(
+                f"{where}: the data set is called {made.dataset!r:.60}; allowed: letters, digits, and inside of the "
+                f"name spaces . - and one / between a family and its member; correct the name in the file"
+            )
+        yield made
 
 
 def examples_of(name: str, source: Source, files: list[Path], training: bool, tally: Tally) -> Iterator[Example]:

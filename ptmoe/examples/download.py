@@ -50,7 +50,7 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
             if isinstance(place, TableParams):
                 origin, files = fetch_table(use.name, place, folder)
             else:
-                origin, files = place_files(use.name, place, mirror, folder)
+                origin, files = place_files(use.name, place, mirror, folder, use.source.pins)
             return {"source": use.name, "from": origin, "licence": use.source.licence} | _survey(use, files)
         except DataError as error:
             failures.append(str(error))

@@ -7,6 +7,7 @@ the rest of it cannot be trusted.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -16,9 +17,13 @@ from typing import IO, Any, NoReturn
 from xml.etree import ElementTree
 
 from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.strict_json import DECODER, check_characters, parse_json
 from ptmoe.sources.raw import CONTAINERS
 
 _CHUNK_CHARACTERS = 1 << 20
+# Text shrinks three to thirty times, and a passage has thousands of characters; what is beyond these is no data set.
+LARGEST_RATIO, FREE_BYTES = 200, 1 << 26
+LARGEST_RECORD = 1 << 25
 _PARQUET_ROWS = 512
 _REQUIRED: Any = object()
 _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
@@ -102,8 +107,7 @@ def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[
     if kind == ".parquet":
         yield from _read_parquet(path, columns)
         return
-    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rb") as file:
+    with _Expanded.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
         reader = {".jsonl": _read_lines, ".json": _read_json, ".xml": _read_xml}[kind]
         try:
             yield from reader(file, path.name)
@@ -111,24 +115,54 @@ def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[
             raise DataError(f"{path.name}: the gzip data is truncated or damaged ({error}); fetch it again") from None
 
 
+class _Expanded(io.RawIOBase):
+    """A gzip file that expands as far as text does and no further."""
+
+    def __init__(self, path: Path) -> None:
+        self._file, self._name = gzip.GzipFile(path), path.name
+        self._left = max(FREE_BYTES, LARGEST_RATIO * path.stat().st_size)
+
+    @classmethod
+    def open(cls, path: Path) -> io.BufferedReader:
+        return io.BufferedReader(cls(path))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise DataError(f"{self._name} expands to over {LARGEST_RATIO} times its size, as no text does; not read")
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _parsed(line: bytes, where: str) -> Any:
     try:
-        return json.loads(line.decode())
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: invalid UTF-8 at byte {error.start}") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{where}: invalid JSON ({error}): {line[:60]!r}") from None
+        return parse_json(line)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}: {line[:60]!r}") from None
 
 
 def _read_lines(file: IO[bytes], name: str) -> Iterator[Record]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(iter(lambda: file.readline(LARGEST_RECORD), b""), 1):
         if not line.strip():
             continue
         where = f"{name}, line {number}"
+        _check_length(len(line), where)
         value = _parsed(line.removeprefix(b"\xef\xbb\xbf"), where)
         if not isinstance(value, dict):
             raise DataError(f"{where}: a line must hold one JSON object, got {line[:60]!r}")
         yield Record(value, where)
+
+
+def _check_length(length: int, where: str) -> None:
+    if length >= LARGEST_RECORD:
+        raise DataError(f"{where}: a record of over {LARGEST_RECORD >> 20} MiB; the file may be damaged")
 
 
 def _read_json(file: IO[bytes], name: str) -> Iterator[Record]:
@@ -146,24 +180,30 @@ def _read_json(file: IO[bytes], name: str) -> Iterator[Record]:
 
 
 def _read_list(file: IO[bytes], name: str) -> Iterator[Record]:
-    decoder = json.JSONDecoder()
     buffer, start, number = "", 0, 0
     chunks = _text_chunks(file, name)
     while True:
         where = f"{name}, record {number + 1}"
         start = _skipped(buffer, start, " \t\r\n" if number == 0 else " \t\r\n,")
         if buffer[start : start + 1] == "]":
+            if "".join([buffer[start + 1 :], *chunks]).strip():
+                raise DataError(f"{name}: something follows the list; give one list a file, or JSONL")
             return
         try:
             if start == len(buffer):
                 raise json.JSONDecodeError("the list does not end", buffer, start)
-            value, start = decoder.raw_decode(buffer, start)
+            begin = start
+            value, start = DECODER.raw_decode(buffer, begin)
+            check_characters(value, buffer[begin:start])
         except json.JSONDecodeError as error:
             more = next(chunks, "")
             if not more:
                 raise DataError(f"{where}: invalid JSON ({error.msg}); the file may be cut off") from None
             buffer, start = buffer[start:] + more, 0
+            _check_length(len(buffer), where)
             continue
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: invalid JSON ({error})") from None
         if not isinstance(value, dict):
             raise DataError(f"{where}: must be a JSON object, got {value!r:.60}")
         number += 1

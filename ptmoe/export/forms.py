@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.base.hub import find_config
 from ptmoe.runtime.errors import AdapterError
-from ptmoe.runtime.files import whole_file, write_json
-from ptmoe.tuning.adapters import AdapterConfig, read_adapter_config, read_adapter_tensors
+from ptmoe.runtime.files import whole_file, whole_folder, write_json
+from ptmoe.tuning.adapters import AdapterConfig, read_adapter
+from ptmoe.tuning.fit import check_fit
 from ptmoe.tuning.method import Method
 from ptmoe.tuning.registry import load_method, method_params
 
@@ -23,16 +24,21 @@ USE_FILE = "how_to_use.json"
 def export_adapter(folder: Path, to: str, out: Path) -> None:
     """Writes an adapter as a folder of the peft library (`peft`) or as prompt embeddings (`embeds`).
 
+    Of the base only the config is read: its sizes must be those of the adapter's tensors; its weights, and so its
+    fingerprint, are not looked at.
+
     Raises:
-        AdapterError: the adapter cannot be read, or its method cannot be written in this format.
+        AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method cannot be written in this format.
+        PtmoeError: `out` holds anything but an earlier export.
     """
-    config, tensors = read_adapter_config(folder), read_adapter_tensors(folder)
-    geometry = Geometry.from_config(find_config(config.base.name, config.base.revision))
+    config, tensors = read_adapter(folder)
+    geometry = check_fit(config, tensors, find_config(config.base.name, config.base.revision))
     method = load_method(config.method)(method_params(config.method, config.params), geometry)
     own = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
-    method.load_state_dict(own, strict=False)
+    method.load_state_dict(own, strict=False)  # a method's buffers are not stored; every parameter is there by now
     method.eval()
-    {"peft": _to_peft, "embeds": _to_embeds}[to](method, config, tensors, out)
+    with whole_folder(out) as made:
+        {"peft": _to_peft, "embeds": _to_embeds}[to](method, config, tensors, made)
 
 
 def _fixed_prompt(method: Method[Any]) -> Tensor | None:
@@ -59,7 +65,6 @@ def _write_prompt_tuning(prompt: Tensor, geometry: Geometry, base: str, out: Pat
     from peft import PromptTuningConfig
     from safetensors.torch import save_file
 
-    out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "adapter_model.safetensors") as temporary:
         save_file({"prompt_embeddings": prompt}, temporary)
     PromptTuningConfig(

@@ -46,6 +46,9 @@ class AttentionalMixture(ChunkedMixture[AttemptParams]):
     def selective(self) -> bool:
         return False
 
+    def is_router(self, parameter: str) -> bool:
+        return parameter != "prompts"
+
     def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         query = self.norm(self.up(F.silu(self.down(masked_max(embeds, mask)))))
         scores = query @ self.prompts.amax(dim=1).T / self.params.temperature

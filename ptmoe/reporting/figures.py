@@ -17,6 +17,7 @@ from matplotlib.ticker import NullFormatter
 
 from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun, parameters_of
+from ptmoe.reporting.tables import efficiency
 from ptmoe.runtime.files import whole_file, write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.statistics.estimates import Estimate
@@ -232,6 +233,48 @@ def _label(axes: Axes, points: list[tuple[float, float, str, str]]) -> None:
         taken.append((x, height))
         offset = (9, (height - y) * 72 / axes.figure.dpi - 3)
         axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
+
+
+@styled
+def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
+    """Average score against the steps that a method takes, its area by trainable parameters (paper, figure 4).
+
+    The steps are those to half of the task's best share of exact validation answers, the mean over seeds; a method
+    with a seed that never got there is left out, as is one that trains nothing. None where none is left.
+    """
+    run = analysis.run
+    points, areas = [], []
+    for method in analysis.scored_methods:
+        steps = [efficiency(run, method, seed)["steps_to_half"] for seed in run.seeds]
+        parameters = parameters_of(run, method)
+        if parameters and None not in steps:
+            score = 100 * analysis.estimate(method).value
+            points.append((float(np.mean(np.array(steps, float))), score, method, colour_of(method, run.methods)))
+            areas.append(_area(parameters))
+    if not points:
+        return None
+    figure = blank(6.4, 3.8)
+    axes = figure.subplots()
+    axes.scatter([x for x, *_ in points], [y for _, y, *_ in points], s=areas, c=[c for *_, c in points], alpha=0.75)
+    axes.margins(x=0.25, y=0.15)
+    axes.set(
+        xlabel="steps to half of the best share of exact validation answers",
+        ylabel=f"{analysis.label()} (%)",
+        title=f"{run.task}: average by steps and size",
+    )
+    axes.grid()
+    sizes = [parameters_of(run, method) or 1 for _, _, method, _ in points]
+    for power in sorted({int(np.floor(np.log10(size))) for size in sizes}):
+        axes.scatter([], [], s=_area(10**power), facecolor="none", edgecolor=INK, label=f"{10**power:,} parameters")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=1.2)
+    figure.draw_without_rendering()
+    _label(axes, points)
+    return figure
+
+
+def _area(parameters: int) -> float:
+    """Returns a marker's area, which grows with the logarithm: full fine-tuning trains 10,000 times what a prompt does."""
+    return 40 * (np.log10(parameters) - 1) + 10
 
 
 @styled

@@ -25,6 +25,8 @@ CAPTIONS = {
     "exact": "Share of validation rows whose answer is exact under greedy decoding; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
+    "steps": "Average score against the steps to half of the best share of exact validation answers; the area "
+    "grows with the logarithm of the trainable parameters (the paper's figure 4).",
     "routing": "Share of each data set's examples that each expert receives; first seed.",
 }
 
@@ -38,6 +40,7 @@ def render(
     statistics: StatisticsParams,
     root: Path,
     costs: Sequence[Sequence[str]],
+    ablations: Mapping[str, Figure],
 ) -> str:
     """Returns the page.
 
@@ -50,6 +53,7 @@ def render(
         statistics: confidence and resamples.
         root: the project's folder, for the test sets of the case study.
         costs: a header and rows of measured times; empty in the tracked report.
+        ablations: {grid: figure}; empty in the tracked report.
     """
     methods = runs[0].methods if runs else []
     sections = [task_section(analysis, routing, root, statistics.confidence) for analysis in analyses]
@@ -75,6 +79,7 @@ def render(
         efficiency=[_efficiency(run, analyses) for run in runs],
         environment=_environment(runs),
         costs=costs,
+        ablations=[inline(each) for each in ablations.values()],
     )
 
 

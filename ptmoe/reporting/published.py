@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,3 +49,12 @@ def table_for(metric: str, base: str) -> PublishedTable | None:
     tables = [table for table in published()["tables"] if table.metric == metric]
     exact = [table for table in tables if base.endswith(table.base)]
     return next(iter(exact or tables), None)
+
+
+def ablation_point(grid: str, label: str, series: str, metric: str, base: str) -> float:
+    """Returns the percentage that the paper prints for a setting, NaN where it has none for the metric and base."""
+    entry = published()["ablations"].get(grid, {})
+    bases = entry.get("bases", [])
+    if metric != entry.get("metric") or not any(base.endswith(each) for each in bases):
+        return math.nan
+    return entry["points"].get(label, {}).get(series, math.nan)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
@@ -14,7 +14,7 @@ from ptmoe.reporting.analysis import TaskAnalysis, analyse, claims
 from ptmoe.reporting.cells import TaskRun, read_task
 from ptmoe.reporting.forced import forced_experts
 from ptmoe.reporting.page import render
-from ptmoe.runtime.files import write_text
+from ptmoe.runtime.files import whole_folder, write_text
 from ptmoe.statistics.routing import RoutingSummary, summarise
 
 
@@ -26,6 +26,7 @@ def write_report(
     root: Path,
     out: Path,
     costs: Sequence[Sequence[str]] = (),
+    ablations: Mapping[str, Figure] = MappingProxyType({}),
 ) -> None:
     """Writes the report of every cell that the parameters name; it lists what is missing.
 
@@ -33,28 +34,34 @@ def write_report(
         tasks, methods, seeds: the axes of the run, in the order of the tables.
         statistics: confidence and resamples.
         root: the project's folder, with scores/, logs/, models/, predictions/ and data/split/.
-        out: the folder to write; the same inputs give the same bytes.
+        out: the folder to write; the same inputs give the same bytes. An earlier report there is replaced.
         costs: a header and rows of measured times, for a report that is not tracked.
+        ablations: {grid: figure}, for such a report, too: they come from other revisions.
+
+    Raises:
+        PtmoeError: `out` holds anything but an earlier report.
     """
     runs = [read_task(task, methods, seeds, root) for task in tasks]
     analyses = [analysis for run in runs if (analysis := analyse(run, statistics)) is not None]
     routing = _routing(runs)
     forced = {analysis.run.task: forced_experts(analysis, statistics) for analysis in analyses}
     drawn = {analysis.run.task: _draw(analysis, routing) for analysis in analyses}
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    tables.write_curves(runs, out / "curves.csv")
-    tables.write_scores(analyses, out)
-    tables.write_comparisons(analyses, out / "comparisons.csv")
-    tables.write_routing(routing, out / "routing.csv")
-    tables.write_forced(forced, out / "forced_experts.csv")
-    tables.write_published(analyses, out / "published.csv")
-    tables.write_efficiency(runs, out / "efficiency.csv")
-    for task, each in drawn.items():
-        for kind, figure in each.items():
-            figures.save(figure, out / "figures" / f"{kind}-{task}")
-    write_text(out / "leaderboard.md", leaderboard_text(runs, analyses, statistics))
-    write_text(out / "index.html", render(runs, analyses, routing, forced, drawn, statistics, root, costs))
+    with whole_folder(out) as made:
+        tables.write_curves(runs, made / "curves.csv")
+        tables.write_scores(analyses, made)
+        tables.write_comparisons(analyses, made / "comparisons.csv")
+        tables.write_routing(routing, made / "routing.csv")
+        tables.write_forced(forced, made / "forced_experts.csv")
+        tables.write_published(analyses, made / "published.csv")
+        tables.write_efficiency(runs, made / "efficiency.csv")
+        for task, each in drawn.items():
+            for kind, figure in each.items():
+                figures.save(figure, made / "figures" / f"{kind}-{task}")
+        for name, figure in ablations.items():
+            figures.save(figure, made / "figures" / f"ablation-{name}")
+        write_text(made / "leaderboard.md", leaderboard_text(runs, analyses, statistics))
+        page = render(runs, analyses, routing, forced, drawn, statistics, root, costs, ablations)
+        write_text(made / "index.html", page)
 
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
@@ -96,6 +103,7 @@ def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSum
     drawn = {
         "scores": figures.scores(analysis),
         "parameters": figures.score_by_parameters(analysis),
+        "steps": figures.score_by_steps(analysis),
         "loss": figures.training_loss(run),
         "exact": figures.validation_exact(run),
         "routing": figures.routing(run.task, routed),

@@ -135,7 +135,7 @@ def write_forced(forced: Mapping[str, Sequence[ForcedExperts]], path: Path) -> N
 
 
 class PublishedRow(NamedTuple):
-    """One cell that the paper and this run have, in percent."""
+    """One cell that the paper and this run have, in percent; `note` says that they stand on different base models."""
 
     table: str
     method: str
@@ -146,6 +146,9 @@ class PublishedRow(NamedTuple):
     difference: float
     low: float
     high: float
+    published_base: str
+    base: str
+    note: str
 
 
 def published_rows(analysis: TaskAnalysis) -> list[PublishedRow]:
@@ -155,8 +158,9 @@ def published_rows(analysis: TaskAnalysis) -> list[PublishedRow]:
     they need all of the table's data sets.
     """
     rows = []
+    base = analysis.run.base_name
     for (method, column, part), estimate in analysis.estimates.items():
-        table = table_for(column, analysis.run.base_name)
+        table = table_for(column, base)
         printed = table.score(method, part) if table is not None else None
         if table is None or printed is None or math.isnan(estimate.value):
             continue
@@ -165,12 +169,14 @@ def published_rows(analysis: TaskAnalysis) -> list[PublishedRow]:
         ours = round(100 * estimate.value, 2) if part == AVERAGE else floor_percent(estimate.value)
         low, high = percents(estimate)[1:]
         difference = round(ours - printed, 2)
-        rows.append(PublishedRow(table.table, method, column, part, printed, ours, difference, low, high))
+        note = "" if base.endswith(table.base) else "different base models"
+        numbers = printed, ours, difference, low, high
+        rows.append(PublishedRow(table.table, method, column, part, *numbers, table.base, base, note))
     return rows
 
 
 def write_published(analyses: Sequence[TaskAnalysis], path: Path) -> None:
-    """Writes published score, ours, their difference and our interval for every cell that both have."""
+    """Writes published score, ours, difference, our interval and both base models for every cell that both have."""
     rows = [[analysis.run.task, *row] for analysis in analyses for row in published_rows(analysis)]
     write_csv(path, ["task", *PublishedRow._fields], rows)
 

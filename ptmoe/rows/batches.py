@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptmoe.rows.encoded import Encoded
+from ptmoe.rows.encoded import Encoded, EncodedSet
 
 IGNORED = -100
-WINDOW_BATCHES = 50
+# Over how many batches rows are grouped by length; over one, a batch is what chance makes it.
+WINDOW_BATCHES = {"grouped": 50, "random": 1}
+
+LossOn = Literal["answer", "text"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Batch:
     Attributes:
         input_ids: [B, T] tokens; the padding token where the mask is 0.
         attention_mask: [B, T] 1 on tokens, 0 on padding.
-        labels: [B, T] the token itself on answer tokens, -100 elsewhere.
+        labels: [B, T] the token itself where the loss counts it, -100 elsewhere.
         prompt_mask: [B, T] true on prompt tokens; never on padding or answers.
         question_mask: [B, T] true on the question's tokens.
     """
@@ -49,6 +52,7 @@ def collate(
     pad_token_id: int,
     side: Literal["right", "left"] = "right",
     with_targets: bool = True,
+    loss_on: LossOn = "answer",
 ) -> Batch:
     """Pads rows to the longest of them.
 
@@ -57,6 +61,7 @@ def collate(
         pad_token_id: the token id of padding, which is never attended to.
         side: the side of the padding.
         with_targets: whether answer tokens are kept; without them a row is its prompt.
+        loss_on: whether labels stand on the answer or on all of the text.
     """
     lengths = [len(row.input_ids) if with_targets else row.prompt_length for row in rows]
     shape = (len(rows), max(lengths))
@@ -68,17 +73,26 @@ def collate(
         start = shape[1] - length if side == "left" else 0
         answer, end = start + row.prompt_length, start + length
         input_ids[index, start:end] = row.input_ids[:length]
-        labels[index, answer:end] = row.input_ids[row.prompt_length : length]
+        first = row.prompt_length if loss_on == "answer" else 1
+        labels[index, start + first : end] = row.input_ids[first:length]
         attention_mask[index, start:end] = 1
         prompt_mask[index, start:answer] = True
         question_mask[index, start + row.question_start : start + row.question_end] = True
     return Batch(*map(torch.from_numpy, (input_ids, attention_mask, labels, prompt_mask, question_mask)))
 
 
-def global_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[np.ndarray]:
+def loss_tokens(dataset: EncodedSet, rows: np.ndarray, loss_on: LossOn = "answer") -> int:
+    """Counts the labels of rows: their answers, or all but each row's first token, which nothing predicts."""
+    first = dataset.prompt_lengths[rows] if loss_on == "answer" else 1
+    return int((dataset.lengths[rows] - first).sum())
+
+
+def global_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, start: int = 0, window_batches: int = WINDOW_BATCHES["grouped"]
+) -> Iterator[np.ndarray]:
     """Yields the row numbers [batch_size] of each optimiser step, without end; longest row first.
 
-    Every epoch has a new order and leaves out the few rows that do not fill a batch. Inside a window of 50 batches
+    Every epoch has a new order and leaves out the few rows that do not fill a batch. Inside a window of batches
     rows are grouped by length, which leaves little padding, and the batches of a window are shuffled. The order
     depends on the arguments alone: not on the number of devices, nor on where an interrupted run resumes.
 
@@ -87,13 +101,14 @@ def global_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int =
         batch_size: rows of one step over all devices; at most the number of rows.
         seed: of the order.
         start: how many steps to skip.
+        window_batches: batches of a window.
     """
     per_epoch = len(lengths) // batch_size
     for epoch in itertools.count(start // per_epoch):
         generator = np.random.default_rng([seed, epoch])
         rows = generator.permutation(len(lengths))[: per_epoch * batch_size]
-        for first in range(0, per_epoch, WINDOW_BATCHES):
-            window = rows[first * batch_size : (first + WINDOW_BATCHES) * batch_size]
+        for first in range(0, per_epoch, window_batches):
+            window = rows[first * batch_size : (first + window_batches) * batch_size]
             grouped = window[np.argsort(-lengths[window], kind="stable")].reshape(-1, batch_size)
             yield from generator.permutation(grouped)[max(start - epoch * per_epoch - first, 0) :]
 

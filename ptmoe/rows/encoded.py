@@ -62,6 +62,7 @@ class EncodedSet(Sequence[Encoded]):
     Attributes:
         lengths: [rows] tokens of each row.
         prompt_lengths: [rows] tokens of each row's prompt.
+        dataset_numbers: [rows] number of each row's data set, in the order in which these appear.
 
     Raises:
         DataError: the file is missing or is not a complete Arrow file.
@@ -81,6 +82,8 @@ class EncodedSet(Sequence[Encoded]):
         self._columns = {name: table[name] for name in SCHEMA.names}
         self.lengths: np.ndarray = pc.call_function("list_value_length", [table["input_ids"]]).to_numpy()
         self.prompt_lengths: np.ndarray = table["prompt_length"].to_numpy()
+        named = table["dataset"].combine_chunks().dictionary_encode()
+        self.dataset_numbers: np.ndarray = named.indices.to_numpy().astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.lengths)

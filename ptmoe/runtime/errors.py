@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 USER_ERROR_STATUS = 2
+STOPPED_STATUS = 130
+# What the machine and not the program is to blame for when a file cannot be read or written.
+_PLACE_ERRORS: dict[int | None, str] = {
+    getattr(errno, name): advice
+    for name, advice in {
+        "ENOSPC": "make room",
+        "EDQUOT": "make room",
+        "EFBIG": "make room",
+        "EROFS": "give a place that can be written",
+        "EACCES": "give a place that you may use",
+        "EPERM": "give a place that you may use",
+        "EISDIR": "give a file",
+        "ENOTDIR": "give a path whose folders are folders",
+        "EEXIST": "give a path whose folders are folders",
+        "ENAMETOOLONG": "give a shorter name",
+        "EIO": "look at the disk",
+    }.items()
+}
 
 
 class PtmoeError(Exception):
@@ -43,9 +63,31 @@ class ScoringError(PtmoeError):
 
 @contextmanager
 def reported_to_user() -> Iterator[None]:
-    """Ends the process with status 2 and the message alone when a `PtmoeError` is raised inside."""
+    """Ends the process with one line: status 2 for a `PtmoeError` or a failing disk, 130 for Ctrl-C."""
     try:
         yield
     except PtmoeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(USER_ERROR_STATUS) from None
+        message = str(error)
+    except MemoryError:
+        message = "the memory of this machine is not enough; close other programs or take a larger machine"
+    except Exception as error:
+        advice = _PLACE_ERRORS.get(_number_of(error))
+        if advice is None:
+            raise
+        where = getattr(error, "filename", None) or "a file"
+        message = f"{where}: {getattr(error, 'strerror', None) or error}; {advice}"
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(STOPPED_STATUS) from None
+    else:
+        return
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(USER_ERROR_STATUS)
+
+
+def _number_of(error: Exception) -> int | None:
+    """Returns the system's number of an error; libraries in Rust (safetensors) only write it into their message."""
+    if isinstance(error, OSError):
+        return error.errno
+    written = re.search(r"\(os error (\d+)\)", str(error))
+    return int(written[1]) if written else None

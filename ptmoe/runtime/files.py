@@ -1,14 +1,19 @@
-"""Complete files or none: everything is written under a temporary name and then renamed."""
+"""Complete files and folders or none: everything is written under a temporary name and then renamed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ptmoe.runtime.errors import PtmoeError
+
+WRITTEN = ".written"
 
 
 @contextmanager
@@ -22,6 +27,48 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path` and renames it to `path` when the block ends without an error.
+
+    The folder lists its files in `.written`: an older one is replaced only if it holds nothing else.
+
+    Raises:
+        PtmoeError: `path` holds a file that no earlier call wrote; it stays as it is.
+    """
+    path = Path(path).resolve()
+    _refuse_foreign(path)
+    made, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
+    made.mkdir(parents=True)
+    try:
+        yield made
+        listed = "".join(f"{name}\n" for name in sorted(_files(made)))
+        (made / WRITTEN).write_bytes(listed.encode())
+        _refuse_foreign(path)
+        if path.exists():
+            path.rename(old)
+        made.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    return (
+        found.relative_to(folder).as_posix() for found in folder.rglob("*") if found.is_symlink() or found.is_file()
+    )
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise PtmoeError(f"{path} is a file; give a folder that is not there yet")
+    listed = path / WRITTEN
+    ours = {WRITTEN, *listed.read_text(encoding="utf-8").splitlines()} if listed.is_file() else set()
+    foreign = next((name for name in _files(path) if name not in ours), None) if path.exists() else None
+    if foreign:
+        raise PtmoeError(f"{path} holds {foreign}, which ptmoe did not write there; give an empty or a new folder")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Self
 
-STOPPED_STATUS = 130
+from ptmoe.runtime.errors import STOPPED_STATUS
+
+__all__ = ["STOPPED_STATUS", "StopRequest", "stop_during_imports"]
+
+
+def stop_during_imports() -> None:
+    """Lets Ctrl-C end the process also while it imports, where Python may swallow a `KeyboardInterrupt`.
+
+    An import runs callbacks whose exceptions are printed and forgotten; it has nothing to save, so the process ends.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(sys.stderr.fileno(), b"stopped\n")
+            os._exit(STOPPED_STATUS)
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 class StopRequest:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptmoe.runtime.errors import ScoringError
+from ptmoe.runtime.strict_json import check_characters
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
@@ -25,8 +26,9 @@ def read_predictions(path: Path) -> list[dict[str, Any]]:
 
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
+        row = json.loads(line)  # not parse_json: NaN is allowed
+        check_characters(row, line)
+    except (ValueError, RecursionError) as error:
         raise ScoringError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(row, dict) or not {"prediction", "answers"} <= row.keys():
         raise ScoringError(f'{where}: needs {{"prediction": text, "answers": [text, ..]}}, got {line[:80]}')

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import sha256_of
+from ptmoe.runtime.progress import say
+from ptmoe.runtime.strict_json import parse_json
 from ptmoe.sources.raw import CONTAINERS, MANIFEST
 from ptmoe.sources.registry import HubPlace, Place, ShippedPlace
 from ptmoe.sources.remote import fetch_hub, fetch_url, read_url
@@ -17,7 +19,9 @@ NO_MIRROR = "none"
 SHIPPED = Path(__file__).with_name("mini")
 
 
-def place_files(name: str, place: Place | str, mirror: str, folder: Path) -> tuple[str, list[Path]]:
+def place_files(
+    name: str, place: Place | str, mirror: str, folder: Path, pins: Mapping[str, str]
+) -> tuple[str, list[Path]]:
     """Puts the files of a place into `folder`.
 
     Args:
@@ -25,6 +29,7 @@ def place_files(name: str, place: Place | str, mirror: str, folder: Path) -> tup
         place: where they are; a string is a local file or folder.
         mirror: a folder or URL that replaces the Hub and all URLs, or `none`.
         folder: an empty folder.
+        pins: file name -> SHA-256 that sources.yaml states; they count for a mirror's files too.
 
     Returns:
         where the files came from, in words, and the files.
@@ -37,7 +42,7 @@ def place_files(name: str, place: Place | str, mirror: str, folder: Path) -> tup
     if isinstance(place, ShippedPlace):
         return "the package", _copied(_shipped(place), folder)
     if mirror != NO_MIRROR:
-        return "the mirror", _from_mirror(name, mirror, folder)
+        return "the mirror", _pinned(_from_mirror(name, mirror, folder), pins)
     if isinstance(place, HubPlace):
         commit, files = fetch_hub(place)
         return f"{place.hub} at {commit}", _copied(files, folder)
@@ -92,9 +97,19 @@ def _from_mirror(name: str, mirror: str, folder: Path) -> list[Path]:
     return _copied(files, folder)
 
 
+def _pinned(files: list[Path], pins: Mapping[str, str]) -> list[Path]:
+    """Holds a mirror to sources.yaml: its own manifest is only its own word."""
+    for file in files:
+        if file.name not in pins:
+            say(f"  {file.parent.name}: sources.yaml has no checksum of {file.name}; the mirror's word is taken")
+        elif sha256_of(file) != pins[file.name]:
+            raise DataError(f"mirror: {file.name} is not the file that sources.yaml lists; copy it from the source")
+    return files
+
+
 def _listed(manifest: bytes, where: str) -> list[dict[str, Any]]:
     try:
-        entries = json.loads(manifest)["files"]
+        entries = parse_json(manifest)["files"]
         plain = all(Path(entry["name"]).name == entry["name"] and entry["sha256"] for entry in entries)
     except (ValueError, KeyError, TypeError):
         plain, entries = False, []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import sha256_of
+from ptmoe.runtime.strict_json import parse_json
 
 MANIFEST = "manifest.json"
 # Endings of the files that records are read from.
@@ -20,8 +21,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         DataError: the folder was not downloaded whole.
     """
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        return parse_json((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, ValueError):
         raise DataError(f"{folder} holds no complete download; run `dvc repro download`") from None
 
 
@@ -29,12 +30,12 @@ def raw_files(folder: Path) -> list[Path]:
     """Returns the raw files of a source in the order of its manifest.
 
     Raises:
-        DataError: a file is missing or its size changed.
+        DataError: a file is missing or its bytes changed.
     """
     files = []
     for entry in read_manifest(folder)["files"]:
         path = folder / entry["name"]
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+        if not path.is_file() or sha256_of(path) != entry["sha256"]:
             raise DataError(f"{path} is missing or changed since the download; run `dvc repro --force download`")
         files.append(path)
     return files

@@ -91,6 +91,12 @@ class Source(_Entry):
     partial: bool = False
     places: list[Place] = []
 
+    @property
+    def pins(self) -> dict[str, str]:
+        """File name -> SHA-256, wherever a place states it."""
+        remote = [file for place in self.places if not isinstance(place, ShippedPlace) for file in place.files]
+        return {file.file_name: file.sha256 for file in remote if file.sha256}
+
 
 OWN_SOURCE = Source(converter="own", licence="the user's own")
 

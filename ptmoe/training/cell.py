@@ -10,10 +10,11 @@ from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import TemplateParams
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
+from ptmoe.runtime.errors import TrainingError
 from ptmoe.runtime.files import write_text
 from ptmoe.runtime.launch import launch
 from ptmoe.runtime.progress import say
-from ptmoe.training.job import TrainJob, check_fit, read_rows
+from ptmoe.training.job import TrainJob, check_balance, check_fit, read_rows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -28,7 +29,7 @@ def train_cell(job: TrainJob) -> None:
     Raises:
         DataError: too few rows.
         BaseModelError: the base model cannot be used with the rows or the method.
-        TrainingError: the loss diverged, or there are fewer devices than requested.
+        TrainingError: the loss diverged, there are fewer devices than requested, or they cannot train the method.
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
@@ -48,6 +49,7 @@ def train_here(job: TrainJob) -> None:
     training, validation = read_rows(job)
     longest = int(max(training.lengths.max(), validation.lengths.max()))
     accelerator = make_accelerator()
+    check_balance(job, accelerator.num_processes)
     facts = about(job, info.fingerprint, accelerator.num_processes, accelerator.device.type)
     checkpoints = Checkpoints(job.cell, facts, accelerator.is_main_process)
     model = _make_model(job, info, longest)
@@ -116,6 +118,12 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
     half = is_widened(model.base, info.dtype)
     if job.train.deepspeed == "off" or not model.trainable_parameters or accelerator.num_processes == 1:
         return Engine(model, accelerator, job.train, half)
+    method = model.method
+    if method.router_refits or any(method.rate_of(name) != 1 for name, _ in method.named_parameters()):
+        raise TrainingError(
+            f"deepspeed: {job.train.deepspeed} moves every weight of {job.method_name} at one rate, and its router has "
+            f"another or is learnt anew in between; set deepspeed to off"
+        )
     from ptmoe.training.zero import ZeroEngine
 
     return ZeroEngine(model, accelerator, job.train, half)

@@ -33,13 +33,20 @@ class Engine:
     def __init__(self, model: PromptedLM, accelerator: Accelerator, train: TrainParams, half: bool) -> None:
         self.model, self.accelerator, self._train, self._half = model, accelerator, train, half
         self.trainable = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        own = {name: name.removeprefix("method.") for name in self.trainable}
+        self._rates = {name: rate for name in own if (rate := model.method.rate_of(own[name]))}
+        for name in self.trainable.keys() - self._rates.keys():
+            self.trainable[name].requires_grad_(False)
+        self._router = [self.trainable[name] for name in self._rates if model.method.is_router(own[name])]
         self._setup()
 
     def _setup(self) -> None:
         self.model.to(self.accelerator.device)
-        prefix = "method."
-        ratios = [self.model.method.rate_of(name.removeprefix(prefix)) for name in self.trainable]
-        self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay, ratios)
+        self._optimiser = make_optimiser(self._moving(), self._train.weight_decay, list(self._rates.values()))
+
+    def _moving(self) -> list[nn.Parameter]:
+        """Returns what an update moves: all that is trained but for what has a rate of zero."""
+        return [self.trainable[name] for name in self._rates]
 
     def forward(self, batch: Batch) -> AnswerLoss:
         """Computes the summed loss of one piece of a batch."""
@@ -52,17 +59,21 @@ class Engine:
         loss.backward()
 
     def step(self, learning_rate: float) -> Tensor:
-        """Updates the weights once; returns the norm of the gradients before they were clipped."""
+        """Updates the weights once; returns two norms before clipping: of all gradients, and of the router's alone."""
         assert self._optimiser is not None
-        parameters = list(self.trainable.values())
+        parameters = self._moving()
         if self.accelerator.num_processes > 1:
             sum_gradients(parameters)
+        router = self._norm([parameter.grad for parameter in self._router if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(parameters, self._train.max_grad_norm or float("inf"))
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate * group["ratio"]
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-        return norm.detach()
+        return torch.stack([norm.detach(), router])
+
+    def _norm(self, gradients: list[Tensor]) -> Tensor:
+        return nn.utils.get_total_norm(gradients).to(self.accelerator.device)
 
     def trainable_state(self) -> dict[str, Tensor]:
         """Returns copies of the trained weights on the CPU, complete at least on the main process."""

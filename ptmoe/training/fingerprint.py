@@ -20,6 +20,7 @@ def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> 
         "method": job.method_name,
         "method_params": job.method_params.model_dump(),
         "train": job.train.model_dump(exclude={"devices"}),
+        "steps": job.steps,
         "seed": job.seed,
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,

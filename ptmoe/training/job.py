@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptmoe.config.params import TrainParams
 from ptmoe.rows.encoded import EncodedSet
-from ptmoe.runtime.errors import BaseModelError, DataError
+from ptmoe.runtime.errors import BaseModelError, DataError, TrainingError
 from ptmoe.tuning.method import MethodParams
 
 
@@ -17,7 +17,8 @@ class TrainJob:
 
     Attributes:
         method_params: the method's block of params.yaml.
-        train: steps, precision and devices.
+        train: optimiser, schedule and devices.
+        steps: optimiser steps.
         batch_size: rows of one step over all devices.
         learning_rate: after the warm-up.
     """
@@ -27,6 +28,7 @@ class TrainJob:
     seed: int
     method_params: MethodParams
     train: TrainParams
+    steps: int
     batch_size: int
     learning_rate: float
     base_dir: Path
@@ -58,6 +60,20 @@ def read_rows(job: TrainJob) -> tuple[EncodedSet, EncodedSet]:
         if not (rows.lengths > rows.prompt_lengths).all():
             raise DataError(f"a {name} row of {job.task} has no answer tokens; run the encode stage again")
     return training, validation
+
+
+def check_balance(job: TrainJob, processes: int) -> None:
+    """Raises `TrainingError` where the balance loss would see less than a whole batch at once.
+
+    It is a product of two means over the batch, and no sum of what the pieces of a batch give.
+    """
+    weight = getattr(job.method_params, "balance_loss", 0.0)
+    if weight and (processes > 1 or job.train.micro_batch_size < job.batch_size):
+        raise TrainingError(
+            f"{job.cell}: balance_loss {weight:g} needs each batch in one piece, but micro_batch_size is "
+            f"{job.train.micro_batch_size}, batch_size {job.batch_size}, and devices are {processes}; raise "
+            f"micro_batch_size to batch_size and use one device, or set balance_loss to 0"
+        )
 
 
 def check_fit(

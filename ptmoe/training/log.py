@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ptmoe.tuning.method import Routing
 
 COLUMNS = ("step", "loss", "validation_loss", "validation_exact", "learning_rate", "grad_norm")
+ROUTER_COLUMNS = ("entropy", "top_probability", "mutual_information", "router_grad_norm")
 
 
-def routing_sums(routing: Routing) -> Tensor:
-    """Returns [2 + N]: the sum over rows of the gates' entropy (nats), of the highest gate, and each expert's rows."""
+def routing_sums(routing: Routing, dataset: Tensor, num_datasets: int) -> Tensor:
+    """Adds up what is logged of a router.
+
+    Args:
+        dataset: [B] number of each row's data set.
+        num_datasets: D.
+
+    Returns:
+        [2 + D N]: the sums over rows of the gates' entropy (nats) and of the highest gate, and the rows of each data
+        set that each expert got.
+    """
     entropy = torch.special.entr(routing.gates).sum()
-    counts = torch.nn.functional.one_hot(routing.expert, routing.gates.shape[1]).sum(0)
-    return torch.cat([torch.stack([entropy, routing.probability.sum()]), counts]).float().detach()
+    num_experts = routing.gates.shape[1]
+    pairs = torch.nn.functional.one_hot(dataset * num_experts + routing.expert, num_datasets * num_experts).sum(0)
+    return torch.cat([torch.stack([entropy, routing.probability.sum()]), pairs]).float().detach()
+
+
+def mutual_information(counts: np.ndarray) -> float:
+    """Returns the mutual information (nats) of data set and expert whose rows are counted in [D, N]."""
+    joint = counts / counts.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    seen = joint > 0
+    return abs(float((joint[seen] * np.log(joint[seen] / apart[seen])).sum()))
 
 
 class StepLog:
@@ -23,11 +43,12 @@ class StepLog:
     Numbers stay on the device until a line is written.
 
     Args:
-        num_experts: 0 for a method without a router.
+        num_experts: N; 0 for a method without a router.
+        num_datasets: D, of the training rows.
     """
 
-    def __init__(self, num_experts: int) -> None:
-        self.num_experts = num_experts
+    def __init__(self, num_experts: int, num_datasets: int) -> None:
+        self.num_experts, self.num_datasets = num_experts, num_datasets
         self.lines: list[str] = []
         self.settled: list[list[float]] = []
         self._pending: list[Tensor] = []
@@ -35,10 +56,15 @@ class StepLog:
     @property
     def columns(self) -> list[str]:
         experts = [f"expert_{index}" for index in range(self.num_experts)]
-        return [*COLUMNS, *experts, *(["entropy", "top_probability"] if experts else [])]
+        return [*COLUMNS, *experts, *(ROUTER_COLUMNS if experts else [])]
+
+    @property
+    def num_sums(self) -> int:
+        """How many numbers `routing_sums` gives; 0 without a router."""
+        return 2 + self.num_datasets * self.num_experts if self.num_experts else 0
 
     def add(self, numbers: Tensor) -> None:
-        """Adds one step's numbers: loss, gradient norm and, with a router, its sums."""
+        """Adds one step's numbers: loss, the gradients' norm, that of the router's and, with a router, its sums."""
         self._pending.append(numbers)
 
     def settle(self) -> None:
@@ -63,8 +89,14 @@ class StepLog:
             sums = [sum(column) for column in zip(*self.settled, strict=True)]
             values[1], values[5] = sums[0] / len(self.settled), sums[1] / len(self.settled)
             if rest:
-                entropy, probability, *counts = sums[2:]
-                rest = [*map(round, counts), entropy / sum(counts), probability / sum(counts)]
+                router_norm, entropy, probability, *pairs = sums[2:]
+                counts = np.array(pairs).reshape(self.num_datasets, self.num_experts)
+                rows = counts.sum()
+                rest = [
+                    *map(round, counts.sum(axis=0).tolist()),
+                    *(entropy / rows, probability / rows, mutual_information(counts)),
+                    router_norm / len(self.settled),
+                ]
         self.lines.append("\t".join(map(_shown, [*values, *rest])))
         self.settled = []
 

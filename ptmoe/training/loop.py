@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptmoe.rows.batches import IGNORED, Batch, collate, global_batches, share_of
+from ptmoe.rows.batches import IGNORED, WINDOW_BATCHES, Batch, LossOn, collate, global_batches, loss_tokens, share_of
 from ptmoe.rows.encoded import EncodedSet
 from ptmoe.runtime.errors import TrainingError
 from ptmoe.runtime.progress import Progress, say
@@ -71,9 +71,9 @@ class Loop:
         self.engine, self.job, self._pad, self._checkpoints = engine, job, pad_token_id, checkpoints
         self._training, self._validation = training, validation
         self._process = engine.accelerator.process_index, engine.accelerator.num_processes
-        self.steps = job.train.steps if engine.trainable else 0
+        self.steps = job.steps if engine.trainable else 0
         self.step = 0
-        self.log = StepLog(0)
+        self.log = StepLog(0, int(training.dataset_numbers.max()) + 1)
         self.best_loss, self.best_step = math.inf, 0
         self._best: dict[str, Tensor] = {}
         self.tokens = 0
@@ -92,7 +92,9 @@ class Loop:
         if self.step == 0:
             self._validate()
         job = self.job
-        batches = global_batches(self._training.lengths, job.batch_size, job.seed, self.step)
+        batches = global_batches(
+            self._training.lengths, job.batch_size, job.seed, self.step, WINDOW_BATCHES[job.train.batches]
+        )
         self.engine.model.train()
         with Progress(f"Training {job.cell}", self.steps, "steps", self.step) as progress, StopRequest() as stop:
             while self.step < self.steps:
@@ -101,10 +103,13 @@ class Loop:
                 progress.advance(1)
         return self._best if job.train.keep == "best" else self.engine.trainable_state()
 
-    def _pieces(self, dataset: EncodedSet, rows: np.ndarray, size: int) -> Iterator[tuple[Batch, np.ndarray]]:
+    def _pieces(
+        self, dataset: EncodedSet, rows: np.ndarray, size: int, loss_on: LossOn = "answer"
+    ) -> Iterator[tuple[Batch, np.ndarray]]:
         """Yields this process's pieces of a batch, with their places in it; a piece without places does not count."""
         for places in share_of(np.arange(len(rows)), size, *self._process):
-            batch = collate([dataset[row] for row in rows[places if len(places) else [0]].tolist()], self._pad)
+            taken = [dataset[row] for row in rows[places if len(places) else [0]].tolist()]
+            batch = collate(taken, self._pad, loss_on=loss_on)
             if not len(places):
                 batch.labels.fill_(IGNORED)
             yield batch.to(self.engine.accelerator.device), places
@@ -114,31 +119,33 @@ class Loop:
         # All other randomness (dropout of a base or a peft method) depends on the step alone, so that a resumed run
         # needs only the step.
         torch.manual_seed(hash((self.job.seed, self.step, self._process[0])))
-        answer_tokens = int((self._training.lengths[rows] - self._training.prompt_lengths[rows]).sum())
+        loss_on = self.job.train.loss_on
+        num_tokens = loss_tokens(self._training, rows, loss_on)
         self.tokens += int(self._training.lengths[rows].sum())
-        pieces = list(self._pieces(self._training, rows, self.job.train.micro_batch_size))
-        sums = torch.zeros(1 + (self.log.num_experts and 2 + self.log.num_experts), device=pieces[0][0].labels.device)
+        pieces = list(self._pieces(self._training, rows, self.job.train.micro_batch_size, loss_on))
+        sums = torch.zeros(1 + self.log.num_sums, device=pieces[0][0].labels.device)
         for index, (batch, places) in enumerate(pieces):
             self._noise.at(self.step, places if len(places) else np.zeros(1, dtype=np.int64))
             output = self.engine.forward(batch)
-            # The mean over the answer tokens of the whole batch, however it is split over pieces and processes.
-            loss = output.loss_sum / answer_tokens
-            share = len(places) / self.job.batch_size
-            self.engine.backward(self._with_balance(loss, output.routing, share), last=index == len(pieces) - 1)
+            # The mean over the tokens of the whole batch, however it is split over pieces and processes.
+            loss = output.loss_sum / num_tokens
+            self.engine.backward(self._with_balance(loss, output.routing), last=index == len(pieces) - 1)
             if len(places):
-                sums += self._numbers(loss, output.routing)
-        norm = self.engine.step(learning_rate_at(self.step, self.job.learning_rate, self.job.train))
-        share = norm if self._process[0] == 0 else torch.zeros_like(norm)
-        self.log.add(torch.cat([sums[:1], share.reshape(1).to(sums), sums[1:]]))
+                sums += self._numbers(loss, output.routing, rows[places])
+        norms = self.engine.step(self._rate()).to(sums)
+        self.log.add(torch.cat([sums[:1], norms if self._process[0] == 0 else torch.zeros_like(norms), sums[1:]]))
 
-    def _with_balance(self, loss: Tensor, routing: Routing | None, share: float) -> Tensor:
-        """Adds the balance loss of a piece that has this share of the batch's rows; zero weight adds nothing."""
+    def _with_balance(self, loss: Tensor, routing: Routing | None) -> Tensor:
+        """Adds the balance loss of a batch, which is then one piece (`check_balance`); zero weight adds nothing."""
         factor = self.engine.model.method.balance_loss
-        return loss if routing is None or not factor else loss + factor * share * balance_loss(routing.gates)
+        return loss if routing is None or not factor else loss + factor * balance_loss(routing.gates)
 
-    def _numbers(self, loss: Tensor, routing: Routing | None) -> Tensor:
+    def _numbers(self, loss: Tensor, routing: Routing | None, rows: np.ndarray) -> Tensor:
         loss = loss.detach().float().reshape(1)
-        return loss if routing is None else torch.cat([loss, routing_sums(routing)])
+        if routing is None:
+            return loss
+        dataset = torch.from_numpy(self._training.dataset_numbers[rows]).to(loss.device, non_blocking=True)
+        return torch.cat([loss, routing_sums(routing, dataset, self.log.num_datasets)])
 
     def _after_step(self, stop: StopRequest) -> None:
         """Validates, logs, saves and stops where it is due."""
@@ -187,8 +194,8 @@ class Loop:
         self._best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
         self.log.num_experts, self.log.lines, self.log.settled = state["num_experts"], state["lines"], state["settled"]
 
-    def _rate(self) -> float | None:
-        return learning_rate_at(self.step, self.job.learning_rate, self.job.train) if self.step else None
+    def _rate(self) -> float:
+        return learning_rate_at(self.step, self.steps, self.job.learning_rate, self.job.train)
 
     def _check_numbers(self) -> None:
         self.log.settle()
@@ -203,7 +210,7 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> None:
-        """Computes the validation loss, writes a line, and keeps the weights when they are the best so far."""
+        """Computes the loss of the validation answers, writes a line, and keeps the best weights so far."""
         self._check_numbers()
         self.engine.model.eval()
         order = np.argsort(-self._validation.lengths, kind="stable")
@@ -219,12 +226,12 @@ class Loop:
                 sums += torch.stack([output.loss_sum, output.exact.sum()]).to(sums)
         if self._process[1] > 1:
             torch.distributed.all_reduce(sums)
-        loss = float(sums[0]) / int((self._validation.lengths - self._validation.prompt_lengths).sum())
+        loss = float(sums[0]) / loss_tokens(self._validation, order)
         exact = float(sums[1]) / len(self._validation)
         self.engine.model.train()
         if self.step == 0:
             self.log.num_experts = num_experts
-        self.log.write(self.step, (loss, exact), self._rate())
+        self.log.write(self.step, (loss, exact), self._rate() if self.step else None)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"{self.job.cell}: the validation loss at step {self.step} is {loss}; lower learning_rate"

@@ -8,12 +8,11 @@ that want to move the prompt in one direction share an expert.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ptmoe.rows.batches import Batch, collate
@@ -41,7 +40,7 @@ def start_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, see
         return
     model.to(device).eval()
     chosen = np.random.default_rng([seed, len(training)]).permutation(len(training))[:SAMPLE_ROWS]
-    with threadpool_limits(1):
+    with _one_thread():
         method.start_router(STARTS[init](model, [training[row] for row in chosen.tolist()], pad_token_id, seed))
 
 
@@ -51,7 +50,7 @@ def refit_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, see
     assert isinstance(method, PromptMixture)
     chosen = np.random.default_rng([seed, step]).permutation(len(training))[:REFIT_ROWS]
     model.eval()
-    with threadpool_limits(1):
+    with _one_thread():
         method.start_router(LossRefit(model, [training[row] for row in chosen.tolist()], pad_token_id, seed))
     model.train()
 
@@ -91,6 +90,8 @@ class RouterStart:
         return self._clustered(_standardised(self.inputs[among]), parts)
 
     def _clustered(self, points: np.ndarray, parts: int) -> np.ndarray:
+        from sklearn.cluster import KMeans
+
         return KMeans(parts, n_init=10, random_state=self._seed).fit_predict(points)  # type: ignore[arg-type]
 
     def learnt(self, among: np.ndarray, classes: np.ndarray, parts: int) -> Affine:
@@ -104,6 +105,8 @@ class RouterStart:
         weight, bias = np.zeros((parts, inputs.shape[1])), np.full(parts, NEVER)
         bias[present] = 0.0
         if len(present) > 1:
+            from sklearn.linear_model import LogisticRegression
+
             regression = LogisticRegression(max_iter=1000).fit((inputs - mean) / scale, classes)
             sides = np.array([[-0.5], [0.5]])  # of two classes scikit-learn keeps the difference
             two = len(present) == 2
@@ -159,6 +162,8 @@ class GradientStart(RouterStart):
         return torch.autograd.grad(output.loss_sum, prompt)[0].flatten(1).float()
 
     def split(self, among: np.ndarray, parts: int) -> np.ndarray:
+        from sklearn.decomposition import PCA
+
         directions = self._directions[among]
         components = min(GRADIENT_COMPONENTS, *directions.shape)
         return self._clustered(PCA(components, random_state=self._seed).fit_transform(directions), parts)
@@ -186,6 +191,13 @@ class LossRefit(RouterStart):
 EPSILON = 1e-6
 NEVER = -1e4
 STARTS = {"clusters": RouterStart, "datasets": DataSetStart, "gradients": GradientStart}
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    # scikit-learn is imported where it is used: it takes a second, and most cells start no router.
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)
 
 
 def _standardised(points: np.ndarray) -> np.ndarray:

@@ -7,14 +7,15 @@ import math
 from ptmoe.config.params import TrainParams
 
 
-def learning_rate_at(step: int, peak: float, train: TrainParams) -> float:
+def learning_rate_at(step: int, steps: int, peak: float, train: TrainParams) -> float:
     """Returns the rate of the update that ends step `step` (1 .. steps): a linear rise, then the schedule.
 
-    The first update already has a rate above zero, and the decaying schedules reach zero after the last.
+    The first update already has a rate above zero, one step ahead of transformers' schedules; the decaying ones reach
+    zero after the last.
     """
     if step <= train.warmup_steps:
         return peak * step / train.warmup_steps
-    done = (step - 1 - train.warmup_steps) / max(train.steps - train.warmup_steps, 1)
+    done = (step - 1 - train.warmup_steps) / max(steps - train.warmup_steps, 1)
     match train.schedule:
         case "linear":
             return peak * (1 - done)

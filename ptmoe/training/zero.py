@@ -36,7 +36,7 @@ class ZeroEngine(Engine):
             _use_gloo(deepspeed)
         # DeepSpeed still calls the old names of torch's collectives, which say so at every call.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-        self._optimiser = make_optimiser(list(self.trainable.values()), self._train.weight_decay)
+        self._optimiser = make_optimiser(self._moving(), self._train.weight_decay)
         if self._train.deepspeed == "zero3":
             self._partition(deepspeed)
         self._engine: Any = deepspeed.initialize(
@@ -74,11 +74,15 @@ class ZeroEngine(Engine):
         self._engine.backward(loss * self.accelerator.num_processes)
 
     def step(self, learning_rate: float) -> Tensor:
-        """Updates the weights once; returns the norm of the gradients before they were clipped."""
+        """Updates the weights once; returns two norms before clipping: of all gradients, and of the router's alone."""
+        from deepspeed.utils import safe_get_full_grad
+
+        router = self._norm([safe_get_full_grad(parameter) for parameter in self._router])
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.step()
-        return torch.as_tensor(self._engine.get_global_grad_norm(), device=self.accelerator.device)
+        norm = torch.as_tensor(self._engine.get_global_grad_norm(), device=self.accelerator.device)
+        return torch.stack([norm.to(router), router])
 
     def trainable_state(self) -> dict[str, Tensor]:
         """Returns copies of the trained weights on the CPU, gathered from all processes."""

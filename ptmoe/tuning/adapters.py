@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from ptmoe.base.hub import LOCAL, find_folder, fingerprint
 from ptmoe.base.model import BaseInfo
+from ptmoe.config.faults import first_fault
+from ptmoe.config.fields import Name
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.runtime.files import whole_file, write_json
+from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +44,9 @@ class AdapterConfig:
         init_text: text that soft prompts started from.
     """
 
-    method: str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    method: Name
     params: dict[str, Any]
     base: BaseInfo
     trainable_parameters: int
@@ -71,39 +77,47 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     """
     path = folder / CONFIG_FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise AdapterError(f"{path} is missing; give a folder that training or PromptedLM.save wrote") from None
-    except ValueError:
-        raise AdapterError(f"{path} is damaged; train the adapter again or copy it again") from None
+    except ValueError as error:
+        raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
     if isinstance(value, dict) and "peft_type" in value:
         raise AdapterError(f"{folder} is an adapter of the peft library; load it with peft.PeftModel")
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         got = value.get("format") if isinstance(value, dict) else value
-        raise AdapterError(f"{path} has format {got!r}; this version of ptmoe reads format {FORMAT}")
+        raise AdapterError(f"{path} has format {got!r:.40}; this version of ptmoe reads format {FORMAT}")
     try:
-        value["base"] = BaseInfo(**value["base"])
-        return AdapterConfig(**value)
-    except (KeyError, TypeError) as error:
-        raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
+        return TypeAdapter(AdapterConfig).validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        raise AdapterError(f"{path} is damaged ({first_fault(error)}); copy it again or train again") from None
 
 
 def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
     """Reads adapter_model.safetensors.
 
     Raises:
-        AdapterError: the file is missing or damaged.
+        AdapterError: the file is missing or damaged, or a value is not a finite real number.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS_FILE
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except FileNotFoundError:
         raise AdapterError(f"{path} is missing; train the adapter again or copy it again") from None
     except SafetensorError as error:
         raise AdapterError(f"{path} is damaged ({error}); train the adapter again or copy it again") from None
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise AdapterError(f"{path}: {name} ({tensor.dtype}) holds values that are not finite real numbers")
+    return tensors
+
+
+def read_adapter(folder: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
+    """Reads an adapter whole; raises as the two functions above."""
+    return read_adapter_config(folder), read_adapter_tensors(folder)
 
 
 def base_of(config: AdapterConfig, folder: str | None = None, trust_remote_code: bool = False) -> BaseInfo:

@@ -156,6 +156,10 @@ class Method(nn.Module, Generic[Params]):
         """The steps after which the router is fitted again to the experts' losses."""
         return []
 
+    def is_router(self, parameter: str) -> bool:
+        """Whether one of the method's own parameters decides which expert a row gets."""
+        return False
+
     def rate_of(self, parameter: str) -> float:
         """The learning rate of one of the method's own parameters, as a multiple of the method's rate."""
         return 1.0

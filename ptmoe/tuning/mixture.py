@@ -103,8 +103,11 @@ class PromptMixture(PromptMethod[Mixed]):
     def router_refits(self) -> list[int]:
         return getattr(self.params, "router_refits", [])
 
+    def is_router(self, parameter: str) -> bool:
+        return "router" in parameter
+
     def rate_of(self, parameter: str) -> float:
-        return getattr(self.params, "router_learning_rate", 1.0) if "router" in parameter else 1.0
+        return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
 
     def start_router(self, start: Start) -> None:
         """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
+from ptmoe.base.hub import find_folder
 from ptmoe.base.model import BaseInfo, open_base
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.tuning.adapters import (
@@ -19,10 +20,10 @@ from ptmoe.tuning.adapters import (
     base_of,
     check_base,
     check_tensors,
-    read_adapter_config,
-    read_adapter_tensors,
+    read_adapter,
     write_adapter,
 )
+from ptmoe.tuning.fit import check_fit
 from ptmoe.tuning.joining import Joined, place
 from ptmoe.tuning.method import Method, Routing, SoftPrompt
 from ptmoe.tuning.registry import load_method, method_params
@@ -287,16 +288,21 @@ class PromptedLM(nn.Module):
 
         Args:
             base: the base model; by default the one that the adapter names, at its revision.
-            info: facts of `base` from `read_base_info`, to refuse one that the adapter was not trained on.
+            info: facts of the base from `read_base_info`, to refuse one that the adapter was not trained on; opens it
+                where `base` is not given.
             trust_remote_code: whether code that comes with the base may run.
 
         Raises:
             AdapterError: the folder is damaged or does not fit the base model.
             BaseModelError: the base model cannot be loaded.
         """
-        config, tensors = read_adapter_config(Path(folder)), read_adapter_tensors(Path(folder))
+        config, tensors = read_adapter(Path(folder))
         if base is None:
-            base = open_base(base_of(config, trust_remote_code=trust_remote_code))
+            info = info or base_of(config, trust_remote_code=trust_remote_code)
+            check_base(config, info)
+            if not info.trust_remote_code:  # else only the base's own code knows its sizes
+                check_fit(config, tensors, find_folder(info.name, info.revision)[0])
+            base = open_base(info)
         elif info is not None:
             check_base(config, info)
         method = load_method(config.method)(method_params(config.method, config.params), Geometry.from_model(base))

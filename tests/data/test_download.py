@@ -227,10 +227,23 @@ def test_a_mirror_folder(tmp_path, filled):
     with pytest.raises(DataError, match=r"a.jsonl is missing or is not the file that manifest.json lists"):
         get(tmp_path, mirror=str(filled))
     (filled / "s" / "manifest.json").unlink()
-    with pytest.raises(DataError, match=r"a.jsonl, line 2000: invalid JSON"):
+    with pytest.raises(DataError, match=r"mirror: a.jsonl is not the file that sources.yaml lists"):
         get(tmp_path, mirror=str(filled))
     with pytest.raises(DataError, match=r"mirror: .*does not exist"):
         get(tmp_path, mirror=str(tmp_path / "nowhere"))
+
+
+def test_the_checksum_of_sources_yaml_wins_over_a_mirrors_manifest(tmp_path, filled, site):
+    poisoned = LINES.replace(b"#### 7", b"#### 8")
+    manifest = (filled / "s" / "manifest.json").read_bytes()
+    (filled / "s" / "a.jsonl").write_bytes(poisoned)
+    (filled / "s" / "manifest.json").write_bytes(
+        manifest.replace(SHA256.encode(), hashlib.sha256(poisoned).hexdigest().encode())
+    )
+    site.files |= {f"/m/s/{path.name}": path.read_bytes() for path in (filled / "s").iterdir()}
+    for mirror in (str(filled), f"{site.url}m"):
+        with pytest.raises(DataError, match=r"mirror: a.jsonl is not the file that sources.yaml lists"):
+            get(tmp_path, mirror=mirror)
 
 
 def test_a_mirror_url(tmp_path, filled, site):
@@ -254,9 +267,10 @@ def test_a_local_file_replaces_a_source_whatever_its_size(tmp_path, known, site,
 
 def test_a_file_that_changes_after_the_download_is_noticed(tmp_path, filled):
     folder = get(tmp_path, mirror=str(filled))
-    (folder / "a.jsonl").write_bytes(LINES[:-100])
-    with pytest.raises(DataError, match=r"is missing or changed since the download"):
-        raw_files(folder)
+    for changed in (LINES[:-100], LINES.replace(b"7", b"8")):
+        (folder / "a.jsonl").write_bytes(changed)
+        with pytest.raises(DataError, match=r"is missing or changed since the download"):
+            raw_files(folder)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_code_of_a_base_runs_only_where_the_user_says_so(adapter, capsys):
     path = adapter / "adapter_config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"base": config["base"] | {"trust_remote_code": True}}))
-    assert "pass --trust-remote-code" in fails(capsys, adapter, [{"question": "w5"}])
+    assert "--trust-remote-code" in fails(capsys, adapter, [{"question": "w5"}])
 
 
 def test_another_base_is_refused(adapter, world, tmp_path, capsys):

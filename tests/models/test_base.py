@@ -108,7 +108,8 @@ def test_text_init_holds_embeddings_and_their_svd(base_dir, tmp_path):
     from safetensors.torch import load_file
 
     write_text_init("w9 w8 w9 w7", base_dir, tmp_path / "qa.safetensors")
-    embeds = read_text_init(tmp_path / "qa.safetensors")
+    text, embeds = read_text_init(tmp_path / "qa.safetensors")
+    assert text == "w9 w8 w9 w7"
     assert torch.equal(embeds, load_base(base_dir).get_input_embeddings().weight[[9, 8, 9, 7]])
     stored = load_file(tmp_path / "qa.safetensors")
     assert stored["token_ids"].tolist() == [9, 8, 9, 7]

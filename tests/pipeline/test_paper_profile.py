@@ -105,7 +105,7 @@ def paper_run(project_root, tmp_path_factory):
         project.set(**{f"profiles.paper.max_new_tokens.{task}": "4"})
     project.set(
         **{
-            "profiles.paper.train.steps": "2",
+            "profiles.paper.steps.ptmoe": "2",
             "profiles.paper.train.eval_steps": "1",
             "profiles.paper.train.save_steps": "1",
         }

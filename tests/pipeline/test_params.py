@@ -26,7 +26,15 @@ def test_shipped_file_is_valid_in_every_profile(tree):
     assert set(tree["profiles"]) == {"mini", "smollm2", "paper"}
     for profile in tree["profiles"]:
         params = Params(tree | {"profile": profile})
-        assert params.profile.train.steps > 0 and check_methods(params.methods).keys() >= set(params.grid.methods)
+        assert params.profile.steps_of("lora", "qa") > 0 and check_methods(params.methods).keys() >= set(
+            params.grid.methods
+        )
+
+
+def test_the_paper_trains_lora_for_fewer_steps_on_qa(tree):
+    paper = Params(tree | {"profile": "paper"}).profile
+    steps = {name: (paper.steps_of(name, "qa"), paper.steps_of(name, "math")) for name in ("lora", "hydralora", "pt")}
+    assert steps == {"lora": (1000, 1500), "hydralora": (1000, 1500), "pt": (1500, 1500)}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +58,10 @@ def test_shipped_file_is_valid_in_every_profile(tree):
         (("seeds",), [0, 0], ["seeds", "0 is listed twice"]),
         (("seeds",), [0, "one"], ["seeds.1", "'one'"]),
         (("qa", "template", "input"), "no placeholder", ["qa.template.input", "question"]),
-        (("profiles", "mini", "train", "steps"), "many", ["profiles.mini.train.steps", "'many'"]),
-        (("profiles", "mini", "train", "stepps"), 5, ["profiles.mini.train.stepps", "unknown key"]),
+        (("profiles", "mini", "steps", "pt"), "many", ["profiles.mini.steps.pt", "'many'"]),
+        (("profiles", "mini", "steps", "pt"), {"qa": -1}, ["profiles.mini.steps.pt.qa", "got -1"]),
+        (("profiles", "mini", "steps", "pt"), {"qa": 9}, ["profiles.mini.steps.pt.math: missing"]),
+        (("profiles", "mini", "train", "log_stepps"), 5, ["profiles.mini.train.log_stepps", "unknown key"]),
         (("statistics", "confidence"), 95, ["statistics.confidence", "95"]),
         (("ptmo",), {}, ["ptmo", "did you mean ptmoe"]),
     ],

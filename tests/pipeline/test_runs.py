@@ -52,7 +52,7 @@ def test_one_changed_method_runs_its_cells_only_and_back_runs_nothing(small_run)
     ("override", "words"),
     [
         ("ptmoe.num_experts=abc", ["ptmoe.num_experts", "'abc'", "allowed"]),
-        ("profiles.mini.train.steps=0", ["profiles.mini.train.steps", "got 0"]),
+        ("profiles.mini.train.eval_steps=0", ["profiles.mini.train.eval_steps", "got 0"]),
         ("math.score.rule=mrqa", ["metric 'math' has no rule 'mrqa'"]),
     ],
 )

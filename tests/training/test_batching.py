@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptmoe.rows.batches import collate, global_batches, share_of
+from ptmoe.rows.batches import WINDOW_BATCHES, collate, global_batches, share_of
 from ptmoe.rows.encoded import Encoded
 
 SHORT = Encoded("a", "A", np.array([1, 5, 6, 9, 2], dtype=np.int32), 3, 1, 2, ["x"])
@@ -12,8 +12,8 @@ LONG = Encoded("b", "A", np.array([1, 3, 4, 5, 8, 7, 2], dtype=np.int32), 4, 2, 
 LENGTHS = np.random.default_rng(0).integers(5, 300, 1000)
 
 
-def take(count, lengths=LENGTHS, batch_size=16, seed=0, start=0):
-    return list(islice(global_batches(lengths, batch_size, seed, start), count))
+def take(count, lengths=LENGTHS, batch_size=16, seed=0, start=0, batches="grouped"):
+    return list(islice(global_batches(lengths, batch_size, seed, start, WINDOW_BATCHES[batches]), count))
 
 
 def test_right_padded_rows():
@@ -23,6 +23,12 @@ def test_right_padded_rows():
     assert batch.labels.tolist() == [[-100, -100, -100, 9, 2, -100, -100], [-100] * 4 + [8, 7, 2]]
     assert batch.prompt_mask.int().tolist() == [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0]]
     assert batch.question_mask.int().tolist() == [[0, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0]]
+
+
+def test_labels_on_all_of_the_text_but_its_first_token():
+    answers, text = collate([SHORT, LONG], pad_token_id=0), collate([SHORT, LONG], pad_token_id=0, loss_on="text")
+    assert text.labels.tolist() == [[-100, 5, 6, 9, 2, -100, -100], [-100, 3, 4, 5, 8, 7, 2]]
+    assert torch.equal(text.prompt_mask, answers.prompt_mask)  # a router still sees no answer
 
 
 def test_left_padded_prompts_without_answers():
@@ -59,9 +65,20 @@ def test_rows_of_a_batch_have_like_lengths_longest_first():
     assert shuffled != sorted(shuffled) and shuffled != sorted(shuffled, reverse=True)
 
 
+def test_random_batches_mix_lengths_and_hold_every_row_once():
+    batches = take(62, LENGTHS[:992], batches="random")
+    assert sorted(np.concatenate(batches)) == list(range(992))
+    spread = {kind: np.mean([LENGTHS[rows].std() for rows in take(62, batches=kind)]) for kind in WINDOW_BATCHES}
+    assert spread["grouped"] < 10 and spread["random"] == pytest.approx(LENGTHS.std(), rel=0.1)
+    for rows in batches:
+        assert (np.diff(LENGTHS[rows]) <= 0).all()  # pieces of one batch still have little padding
+
+
+@pytest.mark.parametrize("batches", WINDOW_BATCHES)
 @pytest.mark.parametrize("start", [1, 49, 50, 51, 137])
-def test_going_on_later_gives_the_same_batches(start):
-    for expected, actual in zip(take(200)[start:], take(200 - start, start=start), strict=True):
+def test_going_on_later_gives_the_same_batches(start, batches):
+    later = take(200 - start, start=start, batches=batches)
+    for expected, actual in zip(take(200, batches=batches)[start:], later, strict=True):
         assert np.array_equal(expected, actual)
 
 

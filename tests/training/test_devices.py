@@ -28,8 +28,9 @@ KILLED = [("ptmoe", "off"), ("ptmoe", "zero3"), ("ft", "zero2"), ("ft", "zero3")
 
 
 def curves(log: str) -> list[list[float]]:
-    """Rows of loss, validation loss and share of exact validation answers."""
-    return [[float(value or 0) for value in line.split("\t")[1:4]] for line in log.splitlines()[1:]]
+    """Rows of loss, validation loss, share of exact validation answers, and what is logged of a router."""
+    lines = [line.split("\t") for line in log.splitlines()[1:]]
+    return [[float(value or 0) for value in [*line[1:4], *line[6:]]] for line in lines]
 
 
 class Many:
@@ -121,6 +122,11 @@ def raise_error(message: str) -> None:
 def test_an_error_of_a_process_is_raised_here_as_it_is():
     with pytest.raises(BaseModelError, match=r"^no such layer$"):
         launch(raise_error, "no such layer", 2)
+
+
+def test_a_router_with_a_rate_of_its_own_cannot_be_partitioned(many):
+    with pytest.raises(TrainingError, match="deepspeed: zero2 moves every weight of ptmoe_routed at one rate"):
+        launch(train_here, TrainJob(**many.cell("refused", "ptmoe_routed", "zero2")), 2)
 
 
 def test_more_devices_than_gpus_is_a_clear_error(monkeypatch):

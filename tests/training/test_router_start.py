@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mutual_info_score
 
 from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import Encoded
 from ptmoe.training.engine import make_optimiser
+from ptmoe.training.log import mutual_information, routing_sums
 from ptmoe.training.router_start import STARTS, LossRefit, refit_router, start_router
+from ptmoe.tuning.method import Routing
 from ptmoe.tuning.router import balance_loss, masked_mean
 from tests.methods.cases import fresh
 from tests.training.world import END
@@ -95,6 +98,15 @@ def test_a_refit_gives_a_row_to_the_expert_that_answers_it_best():
 def test_balance_loss_is_one_for_even_shares_and_n_for_one_expert():
     even, one = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert balance_loss(even) == 1 and balance_loss(one) == 2
+
+
+def test_the_log_tells_how_much_the_choice_says_of_the_data_set():
+    gates, dataset = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3]]), torch.tensor([0, 0, 1, 1])
+    sums = routing_sums(Routing.of(gates), dataset, 2)
+    assert sums[2:].tolist() == [2, 0, 1, 1] and float(sums[1]) == pytest.approx(3)
+    expected = mutual_info_score([0, 0, 1, 1], [0, 0, 1, 0])
+    assert mutual_information(sums[2:].view(2, 2).numpy()) == pytest.approx(expected)
+    assert mutual_information(np.array([[3.0, 0], [5, 0]])) == 0
 
 
 def test_a_ratio_gives_a_group_of_its_own():

@@ -13,6 +13,7 @@ from ptmoe.rows.encoded import Encoded
 from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, TrainingError
 from ptmoe.training.cell import TrainJob, train_cell
 from ptmoe.tuning.prompted_lm import PromptedLM
+from ptmoe.tuning.registry import method_params
 from tests.rows import write_rows
 from tests.training.world import END, PARAMS, random_rows
 
@@ -55,6 +56,21 @@ def test_a_routed_method_logs_its_experts(world):
         assert int(row["expert_0"]) + int(row["expert_1"]) == 8 * steps
         assert 0 < float(row["entropy"]) <= np.log(2) + 1e-6
         assert 0.5 <= float(row["top_probability"]) <= 1
+        assert float(row["mutual_information"]) == 0  # of one data set
+        assert 0 < float(row["router_grad_norm"]) < float(row["grad_norm"])
+
+
+def test_a_router_without_a_rate_takes_no_part_in_training_and_is_saved(world):
+    _, log = world.train("ptmoe_routed", keep="last")
+    assert {row["router_grad_norm"] for row in table(log)[1:]} == {"0"}
+    assert "method.router.linear.weight" in tensors(world.root / "out" / "qa-ptmoe_routed-0")
+
+
+def test_a_balance_loss_needs_the_whole_batch_in_one_piece(world):
+    params = method_params("ptmoe", PARAMS["ptmoe"] | {"balance_loss": 0.1})
+    with pytest.raises(TrainingError, match=r"balance_loss 0\.1 needs each batch in one piece.*micro_batch_size is 3"):
+        train_cell(TrainJob(**world.arguments("ptmoe") | {"method_params": params}))
+    train_cell(TrainJob(**world.arguments("ptmoe", micro_batch_size=8) | {"method_params": params}))
 
 
 def test_a_method_without_parameters_is_validated_and_takes_no_step(world):
@@ -88,13 +104,14 @@ def test_keep_best_and_keep_last(world):
         assert float(output.loss_sum.detach() / output.num_tokens) == pytest.approx(expected, abs=1e-5)
 
 
-def test_gradients_equal_those_of_full_logits_and_do_not_depend_on_the_pieces(world):
-    """One step of plain SGD's direction: the loss of answers only against cross entropy over all positions."""
+@pytest.mark.parametrize("loss_on", ["answer", "text"])
+def test_gradients_equal_those_of_full_logits_and_do_not_depend_on_the_pieces(world, loss_on):
+    """One step of plain SGD's direction: the loss of the labels only against cross entropy over all positions."""
     rows = random_rows(8, 1)
     model = PromptedLM.create(load_base(world.base_dir), "ptmoe", PARAMS["ptmoe"]).eval()
     for parameter in model.method.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    batch = collate(rows, 0)
+    batch = collate(rows, 0, loss_on=loss_on)
     logits = model(batch.input_ids, batch.attention_mask, prompt_mask=batch.prompt_mask).logits
     full = torch.nn.functional.cross_entropy(
         logits[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=-100
@@ -104,17 +121,25 @@ def test_gradients_equal_those_of_full_logits_and_do_not_depend_on_the_pieces(wo
     for size in (8, 3):
         model.zero_grad()
         for first in range(0, 8, size):
-            (model(**collate(rows[first : first + size], 0).as_dict()).loss_sum / tokens).backward()
+            piece = collate(rows[first : first + size], 0, loss_on=loss_on)
+            (model(**piece.as_dict()).loss_sum / tokens).backward()
         for parameter, gradient in zip(model.method.parameters(), expected, strict=True):
             torch.testing.assert_close(parameter.grad, gradient, atol=1e-5, rtol=1e-5)
 
 
-def test_micro_batches_do_not_change_the_result(world):
+@pytest.mark.parametrize("loss_on", ["answer", "text"])
+def test_micro_batches_do_not_change_the_result(world, loss_on):
     curves = []
     for size in (8, 3, 1):
-        _, log = world.train("ptmoe", micro_batch_size=size, log_steps=1)
+        _, log = world.train("ptmoe", micro_batch_size=size, log_steps=1, loss_on=loss_on)
         curves.append([float(row["loss"]) for row in table(log)[1:]])
     np.testing.assert_allclose(curves[1:], [curves[0]] * 2, atol=1e-5)
+
+
+def test_the_loss_on_all_text_changes_training_and_leaves_the_validation_of_answers(world):
+    logs = [table(world.train("pt", log_steps=1, loss_on=loss_on)[1]) for loss_on in ("answer", "text")]
+    assert logs[0][0] == logs[1][0]  # before the first step
+    assert logs[0][1]["loss"] != logs[1][1]["loss"] and logs[0][-1]["validation_loss"] != logs[1][-1]["validation_loss"]
 
 
 def test_gradient_checkpointing_computes_layers_twice_and_changes_no_loss(world, monkeypatch):
@@ -213,9 +238,11 @@ def long_rows(count: int, length: int) -> list[Encoded]:
 
 
 def test_rows_longer_than_the_positions(world, tmp_path):
+    template = (world.encoded / "encode.json").read_bytes()
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))
+    (world.encoded / "encode.json").write_bytes(template)
     with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
         world.train("pt")
     world.train("untuned")  # without a soft prompt they fit
@@ -249,8 +276,8 @@ def test_learning_rate_schedules():
     from tests.training.world import TRAIN
 
     def rates(schedule):
-        train = TRAIN.model_copy(update={"steps": 6, "warmup_steps": 2, "schedule": schedule})
-        return [learning_rate_at(step, 1.0, train) for step in range(1, 7)]
+        train = TRAIN.model_copy(update={"warmup_steps": 2, "schedule": schedule})
+        return [learning_rate_at(step, 6, 1.0, train) for step in range(1, 7)]
 
     assert rates("constant_with_warmup") == [0.5, 1, 1, 1, 1, 1]
     assert rates("linear") == [0.5, 1, 1, 0.75, 0.5, 0.25]

@@ -43,10 +43,17 @@ PARAMS: dict[str, dict[str, Any]] = {
         "router_init": "orthogonal",
         "router_input": "prompt",
         "expert_init_noise": 0.1,
+        "router_learning_rate": 1.0,
+        "router_refits": [],
+        "balance_loss": 0.0,
     },
 }
+PARAMS["ptmoe_routed"] = PARAMS["ptmoe"] | {
+    "router_init": "gradients",
+    "router_learning_rate": 0.0,
+    "router_refits": [3],
+}
 TRAIN = TrainParams(
-    steps=6,
     eval_steps=3,
     save_steps=2,
     log_steps=2,
@@ -56,6 +63,8 @@ TRAIN = TrainParams(
     weight_decay=0.01,
     max_grad_norm=1.0,
     micro_batch_size=3,
+    loss_on="answer",
+    batches="grouped",
     gradient_checkpointing=False,
     compile=False,
     liger=False,
@@ -125,7 +134,9 @@ class World:
         other.root = folder
         return other
 
-    def arguments(self, method: str, out: str = "out", batch_size: int = 8, **changes: Any) -> dict[str, Any]:
+    def arguments(
+        self, method: str, out: str = "out", batch_size: int = 8, steps: int = 6, **changes: Any
+    ) -> dict[str, Any]:
         """The arguments of `train_cell`; `changes` are keys of `train`."""
         return {
             "task": "qa",
@@ -133,6 +144,7 @@ class World:
             "seed": 0,
             "method_params": method_params(method, PARAMS[method]),
             "train": TRAIN.model_copy(update=changes),
+            "steps": steps,
             "batch_size": batch_size,
             "learning_rate": 0.05,
             "base_dir": self.base_dir,

@@ -18,7 +18,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "ablate",
         help="run a named grid of settings and draw its figure",
         description="Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD "
-        "already holds, with these parameters and this code, are not run again. Results: ablations/NAME.csv, .svg and .png.",
+        "already has, with these parameters and this code, are not run again. Results: "
+        "ablations/NAME.csv, .svg and .png.",
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--task", help="only this task")

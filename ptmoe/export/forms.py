@@ -28,7 +28,7 @@ def export_adapter(folder: Path, to: str, out: Path) -> None:
     fingerprint, are not looked at.
 
     Raises:
-        AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method cannot be written in this format.
+        AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method has no such format.
         PtmoeError: `out` holds anything but an earlier export.
     """
     config, tensors = read_adapter(folder)

@@ -273,7 +273,7 @@ def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
 
 
 def _area(parameters: int) -> float:
-    """Returns a marker's area, logarithmic: full fine-tuning trains 10,000 times the parameters of a prompt."""
+    """Returns a marker's area, which grows with the logarithm: sizes span four orders of magnitude."""
     return 40 * (np.log10(parameters) - 1) + 10
 
 

@@ -61,8 +61,8 @@ class StageParams:
         if changed:
             more = f" and {len(changed) - 1} more" if changed[1:] else ""
             raise ParamsError(
-                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result is not made from what is "
-                f"there now; run `dvc repro` again, and edit when it is done"
+                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result does not belong to the "
+                f"current files; run `dvc repro` again, and edit after it ends"
             )
 
     @property

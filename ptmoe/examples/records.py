@@ -133,7 +133,9 @@ class _Expanded(io.RawIOBase):
         count = self._file.readinto(buffer)
         self._left -= count
         if self._left < 0:
-            raise DataError(f"{self._name} expands to over {LARGEST_RATIO} times its size, as no text does; not read")
+            raise DataError(
+                f"{self._name} expands to over {LARGEST_RATIO} times its size, which no text does; it was not read"
+            )
         return count
 
     def close(self) -> None:

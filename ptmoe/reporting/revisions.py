@@ -112,7 +112,7 @@ def at(tree: Any, key: str) -> Any:
 
 
 def workspace_hashes() -> Callable[[str], str | None]:
-    """Returns DVC's hash of a file or folder as it lies in the workspace, None for one that is not there."""
+    """Returns DVC's hash of a file or folder of the workspace, None for a missing one."""
     from dvc.fs import localfs
     from dvc.repo import Repo
     from dvc_data.hashfile.build import build

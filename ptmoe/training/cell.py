@@ -122,7 +122,7 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
     if method.router_refits or any(method.rate_of(name) != 1 for name, _ in method.named_parameters()):
         raise TrainingError(
             f"deepspeed: {job.train.deepspeed} moves every weight of {job.method_name} at one rate, and its router has "
-            f"another or is learnt anew in between; set deepspeed to off"
+            f"another or is fitted again in between; set deepspeed to off"
         )
     from ptmoe.training.zero import ZeroEngine
 

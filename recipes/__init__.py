@@ -1,1 +1,1 @@
-"""What made the files that ship with the project; nothing here is part of the library."""
+"""Programs that made the files shipped with the project; they are not part of the library."""

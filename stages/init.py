@@ -1,4 +1,4 @@
-"""Embed one task's text and factorise it by SVD, for the methods that start from it."""
+"""Embed one task's text, from which soft prompts start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How torch computes: fixed where a result is to be the same bytes everywhere; imports no torch by itself."""
+"""Fixes how torch computes, so that results are the same bytes everywhere; does not import torch by itself."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA"
 
 
 def prepare_torch(base_dir: Path) -> None:
-    """Settles how the base model that `prepare_base` described is computed; call it before torch is imported."""
+    """Fixes how the base model that `prepare_base` described is computed; call it before torch is imported."""
     prepare_torch_for(read_base_info(base_dir).parameters)
 
 
 def prepare_torch_for(base_parameters: int) -> None:
-    """Settles how a base model with so many parameters is computed; call it before torch is imported.
+    """Fixes how a base model with `base_parameters` parameters is computed; call it before torch is imported.
 
     A small base on a CPU uses one thread and the instructions of every x86-64 CPU since 2013: more threads do not
-    make it faster, and the sums come out the same whatever runs beside it. Two cells side by side use two cores.
+    make it faster, and sums do not depend on other processes. Two cells in parallel use two cores.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     small = base_parameters < SMALL_BASE_PARAMETERS

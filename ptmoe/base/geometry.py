@@ -63,7 +63,7 @@ class Geometry:
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may lie on the meta device."""
+        """Measures a model in memory, which may be on the meta device."""
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
@@ -150,5 +150,5 @@ def read_config(path: Path) -> Config:
     except ValueError:
         raise BaseModelError(f"{path} is not JSON; give a model folder or its config.json") from None
     if not isinstance(config, dict):
-        raise BaseModelError(f"{path} holds no mapping; give a model folder or its config.json")
+        raise BaseModelError(f"{path} is not a mapping; give a model folder or its config.json")
     return config

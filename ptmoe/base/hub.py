@@ -17,7 +17,7 @@ _UNUSED_FILES = ["*/*", "consolidated*", "*.index.json.bak"]
 def find_folder(name: str, revision: str, with_code: bool = False) -> tuple[Path, str]:
     """Returns the folder that holds a base model, and its commit (`local` for a folder of one's own).
 
-    A Hub model is downloaded where the cache does not hold it; without a connection the cache alone is used.
+    A Hub model is downloaded where the cache does not have it; without a connection the cache alone is used.
 
     Args:
         name: a folder or a Hub id.
@@ -81,7 +81,7 @@ def _snapshot(name: str, revision: str, files: list[str]) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Returns the SHA-256 over config.json and weights; the same files give the same value wherever they lie.
+    """Returns the SHA-256 over config.json and weights; the same files give the same value in any folder.
 
     Raises:
         BaseModelError: the folder lacks a config.json or safetensors weights.

@@ -1,4 +1,4 @@
-"""The frozen base model: prepared once as a small folder of facts and tokenizer, loaded from where its weights lie."""
+"""The frozen base model: a small prepared folder of facts and tokenizer; weights are loaded from their own place."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class BaseInfo:
 
     @classmethod
     def of_model(cls, base: PreTrainedModel, parameters: int) -> Self:
-        """Describes a model in memory by what its config knows; `parameters` counts its own weights."""
+        """Describes a model in memory from its config; `parameters` is the number of its own weights."""
         config, generation = base.config, base.generation_config
         eos = _as_list(getattr(generation, "eos_token_id", None) or getattr(config, "eos_token_id", None))
         pad = getattr(generation, "pad_token_id", None)
@@ -206,7 +206,7 @@ def load_tokenizer(base_dir: Path) -> PreTrainedTokenizerBase:
 
 
 def base_tokenizer(info: BaseInfo) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer from where the base's weights lie; raises as `load_tokenizer`."""
+    """Loads the tokenizer from the folder of the base's weights; raises as `load_tokenizer`."""
     folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
     return _tokenizer(folder, info.trust_remote_code)
 

@@ -39,18 +39,26 @@ def run(args: argparse.Namespace) -> int:
     common = pairs(first, second)
     if not common:
         raise ScoringError(f"{args.a} and {args.b} share no scores: {_kinds(first)} against {_kinds(second)}")
-    made = [compare_sides(a, b, statistics) for a, b in common.values()]
-    comparisons = corrected([comparison for comparison, _, _ in made])
-    header = ["what", "metric", "A minus B", "interval", "p", *(["p corrected"] if len(made) > 1 else []), "examples"]
+    results = [compare_sides(a, b, statistics) for a, b in common.values()]
+    comparisons = corrected([comparison for comparison, _, _ in results])
+    header = [
+        "what",
+        "metric",
+        "A minus B",
+        "interval",
+        "p",
+        *(["p corrected"] if len(results) > 1 else []),
+        "examples",
+    ]
     rows = []
-    for key, each, (_, _, label) in zip(common, comparisons, made, strict=True):
+    for key, each, (_, _, label) in zip(common, comparisons, results, strict=True):
         low, value, high = (100 * x for x in (each.difference.low, each.difference.value, each.difference.high))
-        ps = [p_value(each.p), *([p_value(each.p_holm)] if len(made) > 1 else [])]
+        ps = [p_value(each.p), *([p_value(each.p_holm)] if len(results) > 1 else [])]
         interval = f"{low:+.2f} to {high:+.2f}"
         grouped = f" in {each.num_clusters:,} groups" if each.num_clusters < each.num_examples else ""
         rows.append([key or "A, B", label, f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}{grouped}"])
     say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
-    for key, each, (_, alone, _) in zip(common, comparisons, made, strict=True):
+    for key, each, (_, alone, _) in zip(common, comparisons, results, strict=True):
         say(_sentence(key, each, alone, statistics.confidence))
     return 0
 
@@ -63,12 +71,12 @@ def _sentence(key: str, each, alone: int, confidence: float) -> str:
     where = f"{key}: " if key else ""
     better, worse = ("A", "B") if each.difference.value > 0 else ("B", "A")
     if each.beats(confidence):
-        said = f"{better} beats {worse}"
+        verdict = f"{better} beats {worse}"
     elif each.detectable >= 1:
-        said = "not significantly different; this test is too small to detect any difference with 80 % power"
+        verdict = "not significantly different; this test is too small to detect any difference with 80 % power"
     else:
-        said = f"not significantly different; this test detects {100 * each.detectable:.1f} points with 80 % power"
+        verdict = f"not significantly different; this test detects {100 * each.detectable:.1f} points with 80 % power"
     seeds = f"over {each.num_seeds} seeds" if each.num_seeds > 1 else "for these trained models (one seed)"
     left_out = f"; {alone} examples scored by only one side are left out" if alone else ""
     warning = f" {each.difference.warning}" if each.difference.warning else ""
-    return f"{where}{said}, {seeds}{left_out}.{warning}"
+    return f"{where}{verdict}, {seeds}{left_out}.{warning}"

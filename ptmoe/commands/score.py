@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     means = {name: 100 * sum(row[name] for row in scores) / len(scores) for name in metric.columns}
     if args.rows:
         named = [{key: row[key] for key in ("id", "group") if key in row} for row in rows]
-        made = [{**name, **score} for name, score in zip(named, scores, strict=True)]
-        _write_rows(args.rows, made)
+        lines = [{**name, **score} for name, score in zip(named, scores, strict=True)]
+        _write_rows(args.rows, lines)
     missing = sum(row["prediction"] is None for row in rows)
     if args.json:
         rounded = {name: round(value, 6) for name, value in means.items()}

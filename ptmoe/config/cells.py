@@ -1,4 +1,4 @@
-"""Where the files of one cell of the grid task x method x seed lie."""
+"""The files of one cell of the grid task x method x seed."""
 
 from __future__ import annotations
 

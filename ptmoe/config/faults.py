@@ -1,4 +1,4 @@
-"""Faults of params.yaml in words: the key, its value, what is allowed."""
+"""Messages for faults of params.yaml: the key, its value, what is allowed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def validated(model: type[Model], tree: Any, prefix: str, problems: list[str]) -
     """Returns a block of params.yaml as its schema, or None; each fault is added to `problems` as one line.
 
     Args:
-        prefix: where the block stands, e.g. `ptmoe`.
+        prefix: the path of the block, e.g. `ptmoe`.
     """
     try:
         return model.model_validate(tree)

@@ -61,7 +61,7 @@ class BaseParams(Block):
 
 
 class ColumnParams(Block):
-    """Which column of a table holds what; `answers.text` names a field inside a column."""
+    """The columns of a table; `answers.text` names a field inside a column."""
 
     question: StrictStr
     answers: StrictStr
@@ -166,14 +166,14 @@ class Grid(Block):
 
 
 class Params:
-    """params.yaml, valid but for the methods' blocks, whose schemas stand in the methods' files.
+    """params.yaml, validated except for the methods' blocks, whose schemas are in the methods' files.
 
     Those are checked by `ptmoe.tuning.registry.check_methods`, which imports torch: stages without a model must not.
 
     Attributes:
         grid: the axes of the run and the profiles.
         tasks: the block of each task.
-        methods: the block of each method as it stands in the file.
+        methods: the raw block of each method.
 
     Raises:
         ParamsError: with every fault in one message.
@@ -253,7 +253,7 @@ class Params:
 
 
 def known_methods() -> list[str]:
-    """Names the methods that have a file, without importing any."""
+    """Returns the names of all methods that have a file, without importing any."""
     return sorted(path.stem for path in METHODS.glob("[a-z]*.py"))
 
 

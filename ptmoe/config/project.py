@@ -1,4 +1,4 @@
-"""Which params.yaml counts where a command needs no project."""
+"""The params.yaml that a command uses when it needs no project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one pipeline stage may read: the sections of params.yaml that dvc.yaml declares for it."""
+"""The sections of params.yaml that a stage may read: those that dvc.yaml declares for it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class StageParams:
         if changed:
             more = f" and {len(changed) - 1} more" if changed[1:] else ""
             raise ParamsError(
-                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result is not made from what is "
-                f"there now; run `dvc repro` again, and edit when it is done"
+                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result does not belong to the "
+                f"current files; run `dvc repro` again, and edit after it ends"
             )
 
     @property
@@ -126,7 +126,7 @@ class StageParams:
 
     @property
     def method_blocks(self) -> dict[str, dict[str, Any]]:
-        """The blocks of all methods, to be checked before any is trained; they decide nothing."""
+        """The blocks of all methods, to be checked before any is trained; they do not affect results."""
         return self._params.methods
 
     @property

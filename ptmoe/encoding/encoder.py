@@ -26,7 +26,7 @@ _MAX_CHARACTERS_PER_TOKEN = 32
 
 @dataclass
 class Statistics:
-    """What became of the rows of one set.
+    """Counts of the rows of one set.
 
     Attributes:
         rows: rows encoded.
@@ -60,7 +60,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """An example on its way, with its context as it stands now.
+    """An example while it is encoded, with its current context.
 
     Attributes:
         target: tokens after the prompt.
@@ -237,7 +237,7 @@ class PromptEncoder:
 
 
 def _taken(pieces: list[int | str], place: int) -> str:
-    """Takes the text at one end of a conversation's pieces away; empty where a special token stands there."""
+    """Takes the text at one end of a conversation's pieces away; empty where there is a special token."""
     return str(pieces.pop(place)) if pieces and isinstance(pieces[place], str) else ""
 
 

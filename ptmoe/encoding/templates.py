@@ -1,4 +1,4 @@
-"""How a task's template becomes a conversation in the form that a base model was tuned on.
+"""Turns a task's template into a conversation in the format that a base model was tuned on.
 
 The paper's prompt (appendix A.1) is one user turn and the start of the assistant's, between Llama 3's header
 tokens, without a system turn. For a tokenizer that has these tokens it is built to the letter; for others from
@@ -29,7 +29,7 @@ _FIXED_DATE = "{% macro strftime_now(form) %}26 Jul 2024{% endmacro %}"
 
 @dataclass(frozen=True)
 class Conversation:
-    """What stands around the user's text.
+    """The text around the user's text.
 
     Attributes:
         kind: `llama3`, `chat` or `plain`.

@@ -1,4 +1,4 @@
-"""The examples of a source: its files, converted, counted and checked against what is known of it."""
+"""The examples of a source: its files, converted, counted and checked against its entry."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def form_of(path: Path, converter: str) -> Form:
     """
     columns = columns_of(path)
     if not columns:
-        raise DataError(f"{path.name} holds no record")
+        raise DataError(f"{path.name} has no records")
     for form in CONVERTERS[converter]:
         if form.columns <= columns:
             return form

@@ -31,7 +31,7 @@ def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
 
     Raises:
         ParamsError: a source is unknown or used against its role.
-        DataError: no place of a source gives what is expected of it.
+        DataError: no place of a source provides the expected files.
     """
     for use in uses(data):
         folder = out / use.name
@@ -44,7 +44,7 @@ def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
 
 
 def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
-    """Tries the places of a source in order; a place that fails is named aloud, never skipped in silence."""
+    """Tries the places of a source in order and reports each place that fails."""
     places: Sequence[Place | str | TableParams] = [use.local] if use.local else use.source.places
     failures = []
     for place in places:
@@ -61,11 +61,11 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
             for path in folder.iterdir():
                 path.unlink()
     listed = "\n".join(f"  {failure}" for failure in failures)
-    raise DataError(f"source {use.name} cannot be had:\n{listed}" if len(failures) > 1 else failures[0])
+    raise DataError(f"no place of source {use.name} works:\n{listed}" if len(failures) > 1 else failures[0])
 
 
 def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
-    """Converts everything once, so that a damaged or unexpected file is found here and not hours later."""
+    """Converts everything once, so that a damaged or unexpected file is found here and not in a later stage."""
     tally = Tally()
     must_contain = "" if use.local else "".join(use.source.contains.split())
     contained, rows = not must_contain, []
@@ -75,9 +75,7 @@ def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
     if not tally.rows:
         raise DataError(f"{use.name}: no usable row in {', '.join(path.name for path in files)}: {tally.summary()}")
     if not contained:
-        raise DataError(
-            f"{use.name}: no question holds {use.source.contains!r}, so these are not the rows of the paper"
-        )
+        raise DataError(f"{use.name}: no question holds {use.source.contains!r}, so these are not the paper's rows")
     _check_sizes(use, tally)
     found = rows_sha256(rows)
     if use.source.rows_sha256 not in ("", found) and not use.local:

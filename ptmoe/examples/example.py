@@ -15,8 +15,8 @@ class Example:
         question: the question alone, without an instruction.
         context: the passage that holds the answer; empty for a task without passages.
         answers: the gold answers; a prediction may match any of them.
-        target: the text that training teaches; empty for a test example.
-        group: examples of one group (a passage, an original question) never sit on both sides of a split.
+        target: the text to train on; empty for a test example.
+        group: examples of one group (a passage, an original question) are never on both sides of a split.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""A source of the user's own in any form that `datasets` reads, told by which column holds what.
+"""A user's source in any format that `datasets` reads, with a mapping of its columns.
 
-The rows are written to one JSONL file in the form of own data, so that the later stages know nothing of tables.
-Our own readers stay in charge of the published sources: they name the line of a damaged file, and read XML.
+The rows are written to one JSONL file in the format of own data, so that later stages need not know about tables.
+The published sources keep our own readers, which name the line of a damaged file and read XML.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def _found(key: str, table: TableParams) -> tuple[Path, str]:
     if not path.exists():
         raise DataError(f"{key}: {path} does not exist; give a file, a folder, or an id on the Hub with its revision")
     if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(ENDINGS):
-        raise DataError(f"{key}: {path} is of no known kind; allowed: {', '.join(ENDINGS)}, also with .gz")
+        raise DataError(f"{key}: {path} has an unknown format; allowed: {', '.join(ENDINGS)}, also with .gz")
     return path, f"local {path}"
 
 
 def _read(path: Path, table: TableParams, cache: str) -> Dataset:
-    """Reads a file or folder; whatever is unpacked or converted on the way lies in `cache`."""
+    """Reads a file or folder; unpacked and converted files go to `cache`."""
     place = f"{table.path} at {table.revision}" if table.revision else table.path
     with quiet():
         try:
@@ -82,7 +82,7 @@ def _read(path: Path, table: TableParams, cache: str) -> Dataset:
             splits = _splits(path, table, cache)
         except DataError as error:
             raise DataError(f"{place} {error}") from None
-        except Exception as error:  # readers of many forms raise many kinds; the innermost one says what is wrong
+        except Exception as error:  # each format's reader raises its own errors; the innermost one names the cause
             reason = " ".join(str(error.__cause__ or error).split())
             raise DataError(f"{place} cannot be read ({reason:.300})") from None
     if table.split not in splits and (table.split or len(splits) != 1):

@@ -1,7 +1,7 @@
 """Raw files as a stream of records, whatever the container: JSON, JSONL, XML (gzip or not) and parquet.
 
-Bytes that are no record of the container (bad UTF-8, bad JSON, a truncated gzip) are an error that names file
-and line: they mean a damaged file, and what follows them cannot be trusted.
+Invalid bytes (bad UTF-8, bad JSON, a truncated gzip) are an error that names file and line: the file is damaged, and
+the rest of it cannot be trusted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", f
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One raw record and where it stands, for messages."""
+    """One raw record and its place, for messages."""
 
     values: dict[str, Any]
     where: str
@@ -60,7 +60,7 @@ class Record:
         return self.get(key, str, default).strip()
 
     def number(self, key: str) -> str:
-        """Returns a number, or a string, as a string: `8`, `"8"` and `"8.0"` are all found in the wild."""
+        """Returns a number, or a string, as a string: published files have `8`, `"8"` and `"8.0"`."""
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return self.text(key)
@@ -90,7 +90,7 @@ def container(path: Path) -> str:
     for ending in sorted(CONTAINERS, key=len, reverse=True):
         if path.name.lower().endswith(ending):
             return ending.removesuffix(".gz")
-    raise DataError(f"{path.name} is of no known kind; allowed: {', '.join(CONTAINERS)}")
+    raise DataError(f"{path.name} has an unknown format; allowed: {', '.join(CONTAINERS)}")
 
 
 def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[Record]:
@@ -133,7 +133,9 @@ class _Expanded(io.RawIOBase):
         count = self._file.readinto(buffer)
         self._left -= count
         if self._left < 0:
-            raise DataError(f"{self._name} expands to over {LARGEST_RATIO} times its size, as no text does; not read")
+            raise DataError(
+                f"{self._name} expands to over {LARGEST_RATIO} times its size, which no text does; it was not read"
+            )
         return count
 
     def close(self) -> None:
@@ -273,7 +275,7 @@ def _read_parquet(path: Path, columns: frozenset[str]) -> Iterator[Record]:
                     number += 1
                     yield Record(values, f"{path.name}, row {number}")
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None
 
 
 def columns_of(path: Path) -> frozenset[str]:
@@ -287,4 +289,4 @@ def columns_of(path: Path) -> frozenset[str]:
     try:
         return frozenset(parquet.read_schema(path).names)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no whole parquet file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None

@@ -96,7 +96,7 @@ def read_examples(paths: list[Path], cache_dir: Path) -> Dataset:
             )
     except (DatasetGenerationError, pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
-        raise DataError(f"{', '.join(map(str, paths))}: no whole parquet file ({reason})") from None
+        raise DataError(f"{', '.join(map(str, paths))}: not a complete parquet file ({reason})") from None
     return read
 
 
@@ -106,15 +106,15 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def load_examples(task: str, split: str = "train", root: str | Path = "data/split") -> Dataset:
-    """Returns the examples of a task as the split stage left them, for notebooks.
+    """Returns the examples of a task as the split stage wrote them, for notebooks.
 
     Args:
         task: e.g. `qa`.
-        split: `train`, `validation`, `test` for all test sets in a row, or `test/<data set>`.
+        split: `train`, `validation`, `test` (all test sets, concatenated) or `test/<data set>`.
         root: the folder of all splits.
 
     Returns:
-        rows with the columns of `Example`, mapped from a file that is removed when the process ends.
+        rows with the columns of `Example`, memory-mapped from a file that is deleted when the process ends.
 
     Raises:
         DataError: the split stage has not run, or the task has no such split.

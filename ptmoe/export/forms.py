@@ -35,7 +35,7 @@ def export_adapter(folder: Path, to: str, out: Path) -> None:
     geometry = check_fit(config, tensors, find_config(config.base.name, config.base.revision))
     method = load_method(config.method)(method_params(config.method, config.params), geometry)
     own = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
-    method.load_state_dict(own, strict=False)  # a method's buffers are not stored; every parameter is there by now
+    method.load_state_dict(own, strict=False)  # a method's buffers are not stored; `check_fit` has seen every parameter
     method.eval()
     with whole_folder(out) as made:
         {"peft": _to_peft, "embeds": _to_embeds}[to](method, config, tensors, made)

@@ -1,4 +1,4 @@
-"""What the model says to one row."""
+"""The model's answer to one row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Answer:
     """Greedy tokens and how the row was routed.
 
     Attributes:
-        row: its number.
+        row: the row's number.
         expert: the expert that the router chose; None without a router.
         probability: that expert's gate.
         tokens: the answer, its end token included.
@@ -28,7 +28,7 @@ class Answer:
     finished: bool = False
 
     def shown(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-        """Returns the text and what else a user sees of it."""
+        """Returns the text and the other fields that a user sees."""
         # An end token need not be one of the tokenizer's special tokens.
         said = self.tokens[:-1] if self.finished else self.tokens
         return {

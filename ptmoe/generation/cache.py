@@ -1,4 +1,4 @@
-"""A key-value cache whose rows come and go."""
+"""A key-value cache whose rows can be added and removed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def merge_caches(cache: Cache, rows: Tensor, other: Cache | None, columns: int) 
 
 
 def merge_masks(mask: Tensor, rows: Tensor, other: Tensor | None, columns: int) -> Tensor:
-    """Does to the attention mask [B, columns] what `merge_caches` does to keys and values."""
+    """Merges attention masks [B, columns] as `merge_caches` merges keys and values."""
     parts = [mask[rows]] + ([other] if other is not None else [])
     return torch.cat(
         [torch.nn.functional.pad(part, (columns - part.shape[1], 0)) for part in parts]  # a negative pad cuts

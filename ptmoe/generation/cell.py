@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """Everything that decides the answers of one cell, and where they are written.
+    """Everything that determines the answers of one cell, and where they are written.
 
     Attributes:
         encoded_dir: holds `test/<dataset>.arrow`.
@@ -65,7 +65,7 @@ class GenerateJob:
 
 
 def generate_cell(job: GenerateJob) -> None:
-    """Answers the test rows of one task with one adapter, greedily; writes a row an example, in the order of the rows.
+    """Answers the test rows of one task with one adapter, greedily; writes one row per example, in order.
 
     Raises:
         DataError: there are no test rows.
@@ -78,7 +78,7 @@ def generate_cell(job: GenerateJob) -> None:
 
 
 def generate_here(job: GenerateJob) -> None:
-    """Answers this process's share of the rows; the main process then writes everybody's."""
+    """Answers this process's share of the rows; the main process then writes those of all."""
     info = read_base_info(job.base_dir)
     prepare_torch(job.base_dir)
     from ptmoe.base.model import load_tokenizer
@@ -111,7 +111,7 @@ def generate_here(job: GenerateJob) -> None:
 
 
 def _force_experts(session: Session, method: PromptMixture, answers: dict[int, Answer]) -> dict[int, list[Answer]]:
-    """Answers every row with each expert in place of the router's choice; a choice that is the same is kept."""
+    """Answers every row with each expert in place of the router's choice; equal choices are not computed again."""
     forced: list[dict[int, Answer]] = []
     for expert in range(method.num_experts):
         method.forced = expert

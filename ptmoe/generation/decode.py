@@ -1,4 +1,4 @@
-"""Greedy decoding of many rows: long rows first, finished rows leave, new ones enter."""
+"""Greedy decoding of many rows: long rows first; new rows replace finished ones."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Flight:
     Attributes:
         answers: None where a row has ended.
         mask: [B, columns] 1 on what may be attended to.
-        token: [B, 1] what the model said last; not yet in the cache.
-        position: [B, 1] where that token stands in its row.
+        token: [B, 1] the last generated token; not yet in the cache.
+        position: [B, 1] that token's position in its row.
     """
 
     answers: list[Answer | None]
@@ -47,11 +47,11 @@ class Flight:
 
 
 class Decoder:
-    """Greedy decoding that gives every row the same answer whatever stands beside it (exact in float32).
+    """Greedy decoding in which a row's answer does not depend on the other rows (exact in float32).
 
     Args:
         model: the base model with an adapter.
-        info: names the tokens that end an answer and the one that stands on padding.
+        info: has the tokens that end an answer, and the padding token.
         max_new_tokens: longest answer.
         max_batch_tokens: rows x (soft prompt + longest text + max_new_tokens) stays within this many tokens.
     """
@@ -70,7 +70,7 @@ class Decoder:
             lengths: [rows] their tokens.
 
         Raises:
-            TrainingError: memory does not suffice for a single row.
+            TrainingError: there is not enough memory for a single row.
         """
         waiting = deque(np.argsort(-lengths, kind="stable").tolist())
         flight: Flight | None = None
@@ -92,7 +92,7 @@ class Decoder:
     def _turn(
         self, flight: Flight | None, waiting: deque[int], rows: Sequence[Encoded], lengths: np.ndarray
     ) -> tuple[Flight | None, list[Answer]]:
-        """Lets rows in where enough slots are free, or else computes one token of every row."""
+        """Adds rows where enough slots are free, or else computes one token of every row."""
         live = flight.live if flight else []
         widest = [int(lengths[flight.answers[index].row]) for index in live] if flight else []  # type: ignore[union-attr]
         widest += [int(lengths[waiting[0]])] if waiting else []
@@ -115,7 +115,7 @@ class Decoder:
         return flight, self._step(flight)
 
     def _prefill(self, entering: list[Encoded], numbers: list[int]) -> tuple[Flight, list[Answer]]:
-        """Reads prompts, routes them once, and says the first token of each answer."""
+        """Reads prompts, routes them once, and generates the first token of each answer."""
         batch = collate(entering, self._pad, side="left", with_targets=False).to(self._device)
         joined = self._model.join(batch.input_ids, batch.attention_mask, batch.prompt_mask, batch.question_mask)
         cache = slot_cache()
@@ -166,7 +166,7 @@ class Decoder:
         return token in self._ends
 
     def _merge(self, flight: Flight, fresh: Flight | None) -> Flight:
-        """Drops the rows that have ended and puts the fresh ones beside the others."""
+        """Removes finished rows and adds new ones."""
         live = flight.live
         kept = torch.tensor(live, device=self._device)
         columns = max(int(flight.mask[kept].sum(1).max()), fresh.mask.shape[1] if fresh else 0)
@@ -183,13 +183,13 @@ class Decoder:
     def _halve(self) -> None:
         if self._attempted <= 1:
             raise TrainingError(
-                "memory does not suffice to decode a single row; use a smaller base model, a lower max_length or "
+                "not enough memory to decode a single row; use a smaller base model, a lower max_length or "
                 "max_new_tokens, or dtype bfloat16"
             )
         self._max_rows = self._attempted // 2
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        say(f"  out of memory with {self._attempted} rows at once; going on with {self._max_rows}")
+        say(f"  out of memory with {self._attempted} rows at once; continuing with {self._max_rows}")
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

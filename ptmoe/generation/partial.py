@@ -1,4 +1,4 @@
-"""Answers as they come, a line each, so that an interrupted run goes on at the first missing row."""
+"""Answers written line by line, so that an interrupted run continues at the first missing row."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FLUSH_ROWS = 64
 
 
 class PartialAnswers:
-    """A folder of lines; never the output itself, so it is never taken for whole.
+    """A folder of lines, apart from the output, so that it is never taken for complete output.
 
-    Every process appends to a file of its own and reads everybody's.
+    Every process appends to its own file and reads those of all.
 
     Args:
-        root: where the folder is made.
+        root: the folder's parent.
         name: of the run.
-        about: everything that decides the answers; any difference gives another folder.
+        about: everything that determines the answers; any difference gives another folder.
         process: number of this process.
     """
 
@@ -54,7 +54,7 @@ class PartialAnswers:
             self._unflushed = 0
 
     def read(self) -> dict[int, Answer]:
-        """Returns all whole answers by their rows."""
+        """Returns all complete answers by row."""
         answers = {}
         for path in sorted(self.folder.glob("*.jsonl")):
             for line in path.read_text(encoding="utf-8").splitlines():

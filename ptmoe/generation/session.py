@@ -1,4 +1,4 @@
-"""Rows shared by the processes, answered, and kept as they come."""
+"""Distributes rows over the processes, and keeps each answer as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """What turns rows into answers."""
+    """Turns rows into answers."""
 
     def decode(self, rows: Sequence[Encoded], lengths: np.ndarray) -> Iterator[Answer]:
         """Yields every row's answer as it ends."""
@@ -27,14 +27,14 @@ class Engine(Protocol):
 
 
 class Session:
-    """Answers rows of one model; a session that is begun again goes on at the first missing row.
+    """Answers rows with one model; a restarted session continues at the first missing row.
 
     Args:
         root: folder in which answers are kept until the output is written.
-        name: of what is answered.
+        name: of the rows, for messages and files.
         rows: all rows.
         engine: decodes this process's share.
-        about: everything that decides the answers.
+        about: everything that determines the answers.
         accelerator: knows the processes.
     """
 
@@ -58,14 +58,14 @@ class Session:
         """Returns the answers to the rows of these numbers, on every process.
 
         Args:
-            variant: tells apart answers to the same rows under another setting of the method.
+            variant: distinguishes answers to the same rows under different settings of the method.
         """
         name = f"{self._name}-{variant}" if variant else self._name
         partial = PartialAnswers(self._root, name, self._about, self._accelerator.process_index)
         self._partials.append(partial)
         done = partial.read()
         if done and self._accelerator.is_main_process:
-            say(f"{name}: going on with {len(done)} of {len(wanted)} answers done")
+            say(f"{name}: continuing after {len(done)} of {len(wanted)} answers")
         order = sorted(wanted, key=lambda row: -self._lengths[row])
         missing = np.array([row for row in order if row not in done], dtype=np.int64)
         mine = missing[self._accelerator.process_index :: self._accelerator.num_processes]

@@ -6,7 +6,7 @@ from ptmoe.tuning.moe import LowRankMoE, MoEParams
 
 
 class PtmoeParams(MoEParams):
-    """See params.yaml: the paper's values; what it does not have is off."""
+    """See params.yaml: the paper's values; options that the paper does not have are off."""
 
 
 class PromptTuningMoE(LowRankMoE[PtmoeParams]):

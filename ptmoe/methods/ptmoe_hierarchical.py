@@ -1,7 +1,7 @@
-"""PT-MoE in two levels: a router chooses a group, a router of the group an expert in it (paper, section 6).
+"""PT-MoE in two levels: one router chooses a group, another chooses an expert of the group (paper, section 6).
 
-Experts of a group share a factor, P = sum_g sum_i w_gi A_gi B_g, so that what groups need may differ altogether, and
-what experts of one group need only in how they use it.
+Experts of a group share a factor: P = sum_g sum_i w_gi A_gi B_g. Groups can learn unrelated prompts, and experts of one
+group related ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ptmoe.tuning.router import Router, expert_weights, masked_mean
 
 class PtmoeHierarchicalParams(MoEParams):
     num_groups: Count
-    # The losses of single experts do not tell which group a row belongs to.
+    # The losses of single experts do not identify a row's group.
     router_refits: Annotated[list[Count], Field(max_length=0)]
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class PtmoeHierarchicalParams(MoEParams):
 class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], PromptMixture[PtmoeHierarchicalParams]):
     """G groups of N / G experts A_i [T, R], each group over its own B_g [R, H].
 
-    The gate of an expert is that of its group times its own in the group, so the gates of all N sum to one.
+    An expert's gate is its group's gate times its own gate in the group, so the gates of all N sum to one.
     """
 
     schema = PtmoeHierarchicalParams

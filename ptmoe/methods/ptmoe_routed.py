@@ -1,9 +1,9 @@
-"""PT-MoE whose router is learnt from training rows and stands still while the experts learn.
+"""PT-MoE whose router is fitted to training rows and fixed while the experts learn.
 
 Under selective routing the expert that is not chosen gets no gradient, so the printed router learns how far to trust
-its choice and never that another choice would have been better; and AdamW moves each of its weights by the rate that a
-soft prompt needs, which turns the choice over within a few steps. Here the router starts from clusters of the rows'
-gradients, is learnt anew from the experts' losses a few times, and has no rate of its own.
+its choice, but not that another choice would have been better; and AdamW moves its weights at the rate that a soft
+prompt needs, which changes the choice within a few steps. Here the router starts from clusters of the rows' gradients,
+is fitted again to the experts' losses a few times, and is not trained by gradients.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class PtmoeRoutedParams(MoEParams):
 
 
 class RoutedPromptTuningMoE(LowRankMoE[PtmoeRoutedParams]):
-    """The experts of PT-MoE under a router that is learnt apart from them (ptmoe/training/router_start.py)."""
+    """The experts of PT-MoE under a router that is fitted separately (ptmoe/training/router_start.py)."""
 
     schema = PtmoeRoutedParams
 

@@ -1,7 +1,7 @@
 """SMoP: short prompts, one of them chosen by the input, P = p_i P_i (Choi et al. 2023; jyjohnchoi/SMoP).
 
-The released prompt_routing.py broadcasts wrongly with one prompt an input, so that each row gets the sum of all prompts
-chosen in its batch; this follows the paper's formula.
+The released prompt_routing.py broadcasts wrongly with one prompt per input: each row gets the sum of all prompts chosen
+in its batch. This follows the paper's formula.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class SoftPromptTransfer(PromptMethod[SpotParams]):
         prompt = read_adapter_tensors(source)[_TENSOR]
         if prompt.shape != self.prompt.shape:
             raise AdapterError(
-                f"spot.source {source} holds a prompt of shape {list(prompt.shape)}, needed {list(self.prompt.shape)}; "
+                f"spot.source {source} holds a prompt of shape {list(prompt.shape)}, needs {list(self.prompt.shape)}; "
                 f"set spot.prompt_length to the source's and use the same base"
             )
         self.prompt.data.copy_(prompt)

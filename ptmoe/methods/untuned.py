@@ -1,4 +1,4 @@
-"""The base model as it is: the row that every comparison needs."""
+"""The unchanged base model, the baseline of every comparison."""
 
 from __future__ import annotations
 

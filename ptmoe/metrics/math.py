@@ -3,11 +3,11 @@
 Columns: `accuracy` accepts a final answer in any form of `ptmoe.scoring.final_answer`, `accuracy_strict` only after
 the marker "The answer is:". The headline is `accuracy`: the paper counts an output without the marker as right.
 
-Rules, one a data set:
+Rules, one per data set:
 
 - `numeric`: the gold answer is a number, a word or a list of these; an expression that is not worked out is wrong;
 - `latex`: as `numeric`, and mathematics may decide: `\\frac{\\sqrt 3}{3}` is `1/\\sqrt{3}`;
-- `metamath`: MetaMath's official script, which knows integers after the marker only; both columns are the same.
+- `metamath`: MetaMath's official script, which reads only integers after the marker; both columns are the same.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ptmoe.scoring.readings import gold_readings, readings
 
 
 def score(prediction: str, answers: Sequence[str], rule: str) -> dict[str, float]:
-    """Scores one prediction in 0..1, a value a column.
+    """Scores one prediction: a value in 0..1 for each column.
 
     Args:
-        prediction: what the model wrote.
-        answers: gold answers, of which one must be met.
+        prediction: the model's output.
+        answers: gold answers, any of which may be matched.
         rule: numeric, latex or metamath.
     """
     if rule == "metamath":
@@ -42,7 +42,7 @@ def is_correct(texts: Sequence[str], answers: Sequence[str], rule: str) -> bool:
     """Tells whether the texts of a final answer state one of the gold answers under `numeric` or `latex`."""
     effort = Effort(CALLS)
     pairs = [(given, right) for gold in answers for right in gold_readings(gold) for given in readings(texts, gold)]
-    # What text and numbers decide is decided first, so that mathematics is asked only for the rest.
+    # Text and numbers decide first, because mathematics is slow.
     if any(equal(given, right, mathematics=False) for given, right in pairs):
         return True
     return rule == "latex" and any(equal(given, right, effort=effort) for given, right in pairs)

@@ -20,7 +20,7 @@ def _scorer(stems: bool) -> Any:
 
 
 def score(prediction: str, answers: Sequence[str], rule: str) -> dict[str, float]:
-    """Scores one prediction in 0..1 against the gold answer that it shares most with."""
+    """Scores one prediction in 0..1 against the gold answer with the highest F measure."""
     scorer = _scorer(rule == "stems")
     return {"rouge_l": max(scorer.score(answer, prediction)["rougeL"].fmeasure for answer in answers)}
 

@@ -107,47 +107,47 @@ def align(run: TaskRun) -> tuple[dict[str, dict[str, dict[str, np.ndarray]]], Cl
     Returns:
         {method: {column: {dataset: [S, n]}}}, NaN where there is no score, and {dataset: [n]} cluster labels.
     """
-    found = {name: dict[str, int]() for name in run.datasets}
+    positions = {name: dict[str, int]() for name in run.datasets}
     groups = {name: dict[str, str | None]() for name in run.datasets}
     for result in run.cells.values():
         if result.scores is not None:
             rows = zip(result.scores["id"], result.scores["dataset"], groups_of(result.scores), strict=True)
             for key, dataset, group in rows:
-                if dataset in found:
-                    found[dataset].setdefault(key, len(found[dataset]))
+                if dataset in positions:
+                    positions[dataset].setdefault(key, len(positions[dataset]))
                     groups[dataset].setdefault(key, group)
     columns = list(run.metric.columns) if run.metric else []
     aligned = {}
     for method in run.methods:
         aligned[method] = {
-            column: {name: np.full((len(run.seeds), len(ids)), np.nan) for name, ids in found.items()}
+            column: {name: np.full((len(run.seeds), len(ids)), np.nan) for name, ids in positions.items()}
             for column in columns
         }
         for row, seed in enumerate(run.seeds):
             scores = run.cells[method, seed].scores
             if scores is None or run.cells[method, seed].metric != run.metric:
                 continue
-            for dataset, ids in found.items():
+            for dataset, ids in positions.items():
                 inside = scores["dataset"] == dataset
                 at = [ids[key] for key in scores["id"][inside]]
                 for column in columns:
                     aligned[method][column][dataset][row, at] = scores[column][inside].astype(float)
-    return aligned, {name: numbered(groups[name].values()) for name in found}
+    return aligned, {name: numbered(groups[name].values()) for name in positions}
 
 
 def _compare_all(
     analysis: TaskAnalysis, scores: dict[str, dict[str, np.ndarray]], clusters: Clusters, statistics: StatisticsParams
 ) -> list[Comparison]:
     methods, shares = analysis.ranked(), analysis.parts.get(AVERAGE, {})
-    made = []
+    comparisons = []
     for index, first in enumerate(methods):
         for second in methods[index + 1 :]:
             try:
                 pair = (first, scores[first]), (second, scores[second])
-                made.append(compare(*pair, shares, statistics.confidence, statistics.resamples, clusters))
+                comparisons.append(compare(*pair, shares, statistics.confidence, statistics.resamples, clusters))
             except ScoringError as error:
                 analysis.run.problems.append(f"{analysis.run.task}: {error}; they are not compared.")
-    return corrected(made)
+    return corrected(comparisons)
 
 
 def claims(analysis: TaskAnalysis, confidence: float) -> list[str]:

@@ -104,10 +104,13 @@ def _output(run: TaskRun, column: str, method: str, dataset: str, key: str) -> O
             continue
         at = np.flatnonzero((result.scores["dataset"] == dataset) & (result.scores["id"] == key))
         score = float(result.scores[column][at[0]]) if len(at) else None
-        given = result.predictions or {"id": [], "dataset": []}
-        row = next((i for i, each in enumerate(given["id"]) if each == key and given["dataset"][i] == dataset), None)
-        prediction = None if row is None else given["prediction"][row]
-        expert = None if row is None else given.get("expert", {row: None})[row]
+        predictions = result.predictions or {"id": [], "dataset": []}
+        row = next(
+            (i for i, each in enumerate(predictions["id"]) if each == key and predictions["dataset"][i] == dataset),
+            None,
+        )
+        prediction = None if row is None else predictions["prediction"][row]
+        expert = None if row is None else predictions.get("expert", {row: None})[row]
         return Output(method, seed, prediction, score, expert)
     return None
 

@@ -97,8 +97,8 @@ def best_exact(run: TaskRun) -> float:
 
 def parameters_of(run: TaskRun, method: str) -> int | None:
     """Returns a method's trainable parameters, or None where no adapter states them."""
-    found = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
-    return next((number for number in found if number is not None), None)
+    counts = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
+    return next((number for number in counts if number is not None), None)
 
 
 def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Path) -> TaskRun:
@@ -163,8 +163,8 @@ def _note_gaps(result: CellResult, problems: list[str]) -> None:
         return
     total = len(scores["id"])
     if result.predictions is not None:
-        given = result.predictions
-        keys = zip(given["dataset"], given["id"], given["prediction"], strict=True)
+        predictions = result.predictions
+        keys = zip(predictions["dataset"], predictions["id"], predictions["prediction"], strict=True)
         answered = {(dataset, key) for dataset, key, prediction in keys if prediction is not None}
         missing = sum(key not in answered for key in zip(scores["dataset"], scores["id"], strict=True))
         if missing:

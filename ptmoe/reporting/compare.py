@@ -62,9 +62,9 @@ def resolve(text: str, task: str | None, grid: Grid) -> dict[str, Side]:
         chosen = {t: [Cell(t, name, s) for s in grid.seeds] for t in tasks}
         return {t: Side(text, [read_scores(cell, revision) for cell in each]) for t, each in chosen.items()}
     if not colon and is_revision(text):
-        found = {key: columns for key, cell in cells.items() if (columns := read_if_there(cell, text)) is not None}
-        if found:
-            return {key: Side(text, [columns]) for key, columns in found.items()}
+        scored = {key: columns for key, cell in cells.items() if (columns := read_if_there(cell, text)) is not None}
+        if scored:
+            return {key: Side(text, [columns]) for key, columns in scored.items()}
         raise ScoringError(f"revision {text!r} holds no scores of {', '.join(tasks)}; run the pipeline there")
     raise ScoringError(
         f"{text!r} is not a scores file, cell, method or revision; cells look like {next(iter(cells), 'qa-pt-0')}, "
@@ -87,11 +87,11 @@ def is_revision(text: str) -> bool:
 
 def sha_of(text: str) -> str | None:
     """Returns the commit of a Git revision or DVC experiment, or None."""
-    found = subprocess.run(
+    parsed = subprocess.run(
         ["git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"], capture_output=True, text=True
     )
-    if found.returncode == 0:
-        return found.stdout.strip()
+    if parsed.returncode == 0:
+        return parsed.stdout.strip()
     return experiments().get(text)
 
 
@@ -100,14 +100,14 @@ def experiments() -> dict[str, str]:
     listed = subprocess.run(
         ["git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps"], capture_output=True, text=True
     )
-    found = {}
+    commits = {}
     for line in listed.stdout.splitlines():
         reference, commit = line.split()
         parts = reference.split("/")
         # refs/exps/<2 hex>/<38 hex>/<name>: an experiment; other references are DVC's own.
         if len(parts) == 5 and len(parts[2]) == 2:
-            found[parts[4]] = commit
-    return found
+            commits[parts[4]] = commit
+    return commits
 
 
 def read_scores(cell: Cell, revision: str = "") -> Scored:
@@ -217,7 +217,7 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
     ]
     groups = _group_by_key(first) | _group_by_key(second)
     clusters = {name: numbered(groups.get(key) for key in shared if key[0] == name) for name in datasets}
-    made = compare(
+    comparison = compare(
         (first.name, scores[0]),
         (second.name, scores[1]),
         weights(datasets),
@@ -225,7 +225,7 @@ def compare_sides(first: Side, second: Side, statistics: StatisticsParams) -> tu
         statistics.resamples,
         clusters,
     )
-    return made, len(set.union(*everything)) - len(shared), metric.columns[metric.headline]
+    return comparison, len(set.union(*everything)) - len(shared), metric.columns[metric.headline]
 
 
 def _by_key(scored: Scored) -> dict[tuple[str, str], float]:

@@ -14,14 +14,14 @@ STAGES = ("train", "generate")
 
 def read_costs(cells: Sequence[Cell], folder: Path = FOLDER) -> list[list[str]]:
     """Returns a header and one row per cost file, that is per cell and stage; empty when there is none."""
-    found = []
+    costs = []
     for cell in cells:
         for stage in STAGES:
             path = folder / f"{cell.name}.{stage}.json"
             if path.exists():
-                found.append((cell.name, stage, json.loads(path.read_text())))
-    names = list(dict.fromkeys(name for _, _, numbers in found for name in numbers))
-    rows = [[cell, stage, *(_shown(numbers.get(name)) for name in names)] for cell, stage, numbers in found]
+                costs.append((cell.name, stage, json.loads(path.read_text())))
+    names = list(dict.fromkeys(name for _, _, numbers in costs for name in numbers))
+    rows = [[cell, stage, *(_shown(numbers.get(name)) for name in names)] for cell, stage, numbers in costs]
     return [["cell", "stage", *(name.replace("_", " ") for name in names)], *rows] if rows else []
 
 

@@ -45,7 +45,7 @@ class ForcedExperts:
 def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list[ForcedExperts]:
     """Returns a summary of each method whose experts were forced."""
     shares = analysis.parts.get(AVERAGE, {})
-    found = []
+    summaries = []
     for method in analysis.run.methods:
         chosen = _choices(analysis, method, shares)
         if chosen is None:
@@ -72,12 +72,12 @@ def _choices(
     analysis: TaskAnalysis, method: str, shares: dict[str, float]
 ) -> tuple[Mapping[str, Scores], Clusters] | None:
     """Returns {choice: {dataset: [S, n]}} of the seeds whose experts were all forced, and clusters; None without."""
-    found = [
+    per_seed = [
         table
         for seed in analysis.run.seeds
         if (table := _by_expert(analysis.run.cells[method, seed], analysis.headline)) is not None
     ]
-    seeds = [table for table, _ in found]
+    seeds = [table for table, _ in per_seed]
     if not seeds or not shares or any(set(seed) != set(seeds[0]) or not shares.keys() <= seed.keys() for seed in seeds):
         return None
     best = [_best_expert(seed, shares) for seed in seeds]
@@ -87,7 +87,7 @@ def _choices(
         RANDOM: {key: np.stack([seed[key][:, 1:].mean(axis=1) for seed in seeds]) for key in shares},
         ORACLE: {key: np.stack([seed[key][:, 1:].max(axis=1) for seed in seeds]) for key in shares},
     }
-    return choices, found[0][1]
+    return choices, per_seed[0][1]
 
 
 def _by_expert(result: CellResult, column: str) -> tuple[dict[str, np.ndarray], Clusters] | None:

@@ -55,7 +55,7 @@ class Grid:
 def read_grid(name: str, params: Params, base: str | None = None) -> Grid:
     """Reads a grid for the profile of params.yaml.
 
-    A base model is looked up only where a rank is to be fitted to it, or one is given.
+    A base model is looked up only to fit a rank to it, or when one is given.
 
     Args:
         base: a model folder, config.json or Hub id in place of the profile's base.
@@ -66,7 +66,7 @@ def read_grid(name: str, params: Params, base: str | None = None) -> Grid:
     """
     grids = read_yaml(GRIDS)
     if name not in grids:
-        raise ScoringError(f"no ablation is called {name!r}; allowed: {', '.join(grids)}")
+        raise ScoringError(f"unknown ablation {name!r}; allowed: {', '.join(grids)}")
     entry, methods = grids[name], grids[name]["methods"]
     profile = params.grid.profile
     settings = {

@@ -66,10 +66,10 @@ def write_report(
 
 def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], statistics: StatisticsParams) -> str:
     """Returns the Markdown leaderboard of all tasks, with the significant differences."""
-    found = {analysis.run.task: analysis for analysis in analyses}
+    by_task = {analysis.run.task: analysis for analysis in analyses}
     parts = []
     for run in runs:
-        analysis = found.get(run.task)
+        analysis = by_task.get(run.task)
         if analysis is None:
             parts.append(f"**{run.task}**: no scores yet.\n")
             continue
@@ -80,7 +80,7 @@ def leaderboard_text(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis], 
 
 
 def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSummary]:
-    found = {}
+    summaries = {}
     for run in runs:
         for (method, seed), result in run.cells.items():
             given = result.predictions
@@ -89,8 +89,8 @@ def _routing(runs: Sequence[TaskRun]) -> dict[tuple[str, str, int], RoutingSumma
                 order, kinds = list(run.datasets), kinds_of(list(run.datasets), run.training_sets)
                 summary = summarise(given["expert"], gates, given["dataset"], result.num_experts, order, kinds)
                 if summary is not None:
-                    found[run.task, method, seed] = summary
-    return found
+                    summaries[run.task, method, seed] = summary
+    return summaries
 
 
 def _draw(analysis: TaskAnalysis, routing: dict[tuple[str, str, int], RoutingSummary]) -> dict[str, Figure]:

@@ -124,14 +124,14 @@ def _margin(estimate: Estimate) -> str:
 
 
 def _matrix(analysis: TaskAnalysis, confidence: float) -> list[dict[str, Any]]:
-    found = {(each.first, each.second): each for each in analysis.comparisons}
+    by_pair = {(each.first, each.second): each for each in analysis.comparisons}
     rows = []
     for method in analysis.ranked():
         cells = []
         for other in analysis.ranked():
-            each, sign = found.get((method, other)), 1
+            each, sign = by_pair.get((method, other)), 1
             if each is None:
-                each, sign = found.get((other, method)), -1
+                each, sign = by_pair.get((other, method)), -1
             cells.append(_matrix_cell(each, sign, confidence))
         rows.append({"method": method, "cells": cells})
     return rows

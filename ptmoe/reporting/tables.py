@@ -111,7 +111,7 @@ def write_comparisons(analyses: Sequence[TaskAnalysis], path: Path) -> None:
 
 
 def write_routing(routing: Mapping[tuple[str, str, int], RoutingSummary], path: Path) -> None:
-    """Writes the share (percent) of each data set's examples that each expert received, and how well kinds are separated."""
+    """Writes the percentage of each data set's examples that each expert received, and how well kinds are separated."""
     rows: Rows = [
         [
             *(task, method, seed, expert, f"{method} {expert}", dataset, round(100 * float(share), 2)),

@@ -58,8 +58,8 @@ def collate(
 
     Args:
         rows: B encoded rows.
-        pad_token_id: what stands on padding; never attended to.
-        side: where the padding stands.
+        pad_token_id: the token id of padding, which is never attended to.
+        side: the side of the padding.
         with_targets: whether answer tokens are kept; without them a row is its prompt.
         loss_on: whether labels stand on the answer or on all of the text.
     """
@@ -94,7 +94,7 @@ def global_batches(
 
     Every epoch has a new order and leaves out the few rows that do not fill a batch. Inside a window of batches
     rows are grouped by length, which leaves little padding, and the batches of a window are shuffled. The order
-    depends on the arguments alone: not on the number of devices, nor on where an interrupted run goes on.
+    depends on the arguments alone: not on the number of devices, nor on where an interrupted run resumes.
 
     Args:
         lengths: [rows] tokens of each row.
@@ -117,7 +117,7 @@ def share_of(rows: np.ndarray, micro_batch_size: int, process: int, processes: i
     """Splits the rows of one step into the pieces that one process computes.
 
     Every process gets the same number of pieces, because their collective operations must match; a piece may be
-    empty. Rows are dealt out in turn, so that each process has a piece of like lengths.
+    empty. Rows are dealt out in turn, so that pieces of all processes have similar lengths.
     """
     span = micro_batch_size * processes
     return [rows[first : first + span][process::processes] for first in range(0, len(rows), span)]

@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         ("answers", pa.list_(pa.string())),
     ]
 )
-# How an Arrow stream ends; one that was cut between two batches would be read without complaint.
+# The end of an Arrow stream: without this check a file cut between two batches would be accepted.
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -57,7 +57,7 @@ class Encoded:
 
 
 class EncodedSet(Sequence[Encoded]):
-    """The rows of one file, read from the disk as they are asked for.
+    """The rows of one file, read from disk on access.
 
     Attributes:
         lengths: [rows] tokens of each row.
@@ -65,7 +65,7 @@ class EncodedSet(Sequence[Encoded]):
         dataset_numbers: [rows] number of each row's data set, in the order in which these appear.
 
     Raises:
-        DataError: the file is missing or is no whole Arrow file.
+        DataError: the file is missing or is not a complete Arrow file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -78,7 +78,7 @@ class EncodedSet(Sequence[Encoded]):
         except FileNotFoundError:
             raise DataError(f"{self.path} is missing; run `dvc repro encode`") from None
         except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{self.path} is no whole file ({error}); run `dvc repro --force encode`") from None
+            raise DataError(f"{self.path} is not a complete file ({error}); run `dvc repro --force encode`") from None
         self._columns = {name: table[name] for name in SCHEMA.names}
         self.lengths: np.ndarray = pc.call_function("list_value_length", [table["input_ids"]]).to_numpy()
         self.prompt_lengths: np.ndarray = table["prompt_length"].to_numpy()

@@ -1,4 +1,4 @@
-"""What a stage cost: numbers that differ from run to run, kept out of the pipeline's outputs."""
+"""The costs of a stage, which differ from run to run and so are kept out of the pipeline's outputs."""
 
 from __future__ import annotations
 

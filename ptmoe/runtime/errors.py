@@ -30,11 +30,11 @@ _PLACE_ERRORS: dict[int | None, str] = {
 
 
 class PtmoeError(Exception):
-    """A mistake in the input, to be shown without a traceback."""
+    """A user's mistake, shown without a traceback."""
 
 
 class ParamsError(PtmoeError):
-    """params.yaml, or a value taken from it, is not usable."""
+    """params.yaml, or a value from it, is invalid."""
 
 
 class DataError(PtmoeError):
@@ -54,7 +54,7 @@ class CheckpointError(PtmoeError):
 
 
 class TrainingError(PtmoeError):
-    """Training cannot start or go on (diverged loss, no usable example, no memory)."""
+    """Training cannot start or continue (diverged loss, no usable example, no memory)."""
 
 
 class ScoringError(PtmoeError):

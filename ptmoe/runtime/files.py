@@ -1,4 +1,4 @@
-"""Whole files and folders or none: everything is written under a temporary name and then renamed."""
+"""Complete files and folders or none: everything is written under a temporary name and then renamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stage on as many processes as it is given devices; torch's launcher starts them, the stage's command stays."""
+"""Runs a stage on one process per device, started by torch's launcher; the stage's command stays the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOGS = ("distributed.elastic.agent.server.api", "distributed.elastic.multiproce
 def launch(work: Callable[[Job], None], job: Job, devices: int | Literal["auto"]) -> None:
     """Runs `work(job)` once per device, here or in processes of its own.
 
-    A process that was started by torchrun or `accelerate launch` is taken as one of theirs.
+    A process that torchrun or `accelerate launch` started joins their group.
 
     Args:
         work: a function of a module, so that other processes can import it.
@@ -33,7 +33,7 @@ def launch(work: Callable[[Job], None], job: Job, devices: int | Literal["auto"]
         devices: number of processes; `auto` takes every visible GPU, or one process without any.
 
     Raises:
-        PtmoeError: the one that a process ended with.
+        PtmoeError: the first error of a process.
         TrainingError: there are fewer GPUs than `devices`.
         SystemExit: status 130 after Ctrl-C or SIGTERM, 1 where a process failed otherwise.
     """

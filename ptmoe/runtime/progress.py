@@ -1,4 +1,4 @@
-"""One progress bar in a terminal, a few plain lines elsewhere, and the words of a stage."""
+"""A progress bar on a terminal, a few plain lines elsewhere, and a stage's messages."""
 
 from __future__ import annotations
 

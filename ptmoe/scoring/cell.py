@@ -1,4 +1,4 @@
-"""The stage `score`: from one cell's predictions to a score an example and at most four numbers."""
+"""The stage `score`: from one cell's predictions to a score per example and at most four averages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     if given:
         dataset, key = next(iter(given))
         raise ScoringError(
-            f"{predictions}: {len(given)} predictions are for examples that {split_dir} does not hold, the first is "
+            f"{predictions}: {len(given)} predictions are for examples that are not in {split_dir}, the first is "
             f"{key!r} of {dataset!r}; generate the predictions again"
         )
     if missing:
@@ -122,7 +122,7 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, lis
     keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
     forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
     texts = zip(table["prediction"].to_pylist(), forced, strict=True)
-    given: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
-    if len(given) < len(keys):
-        raise ScoringError(f"{path} holds {len(keys) - len(given)} examples twice; generate it again")
-    return given
+    predictions: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
+    if len(predictions) < len(keys):
+        raise ScoringError(f"{path} holds {len(keys) - len(predictions)} examples twice; generate it again")
+    return predictions

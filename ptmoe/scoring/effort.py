@@ -1,7 +1,7 @@
 """A limit on the work of a computation, counted in calls of Python functions.
 
-A clock would give another verdict on a slower machine, and the usual alarm works in the main thread only. The count
-is the same on every machine and belongs to the thread that set it.
+A clock would decide differently on a slower machine, and an alarm works only in the main thread. The count is the same
+on every machine and is kept per thread.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from types import FrameType
 
 
 class EffortExceeded(BaseException):
-    """The work is over its limit; not an `Exception`, so that libraries which catch all of these let it pass."""
+    """The work exceeds its limit; not an `Exception`, because some libraries catch all of those."""
 
 
 class Effort:
-    """So many calls, to be spent in one or several computations."""
+    """A number of calls, to be spent in one or several computations."""
 
     def __init__(self, calls: int) -> None:
         self.calls_left = calls

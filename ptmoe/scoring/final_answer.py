@@ -1,11 +1,11 @@
-"""The one place that finds the final answer in a model's output.
+"""Extracts the final answer from a model's output.
 
-Grammar, in order; the first form that is there decides (strict extraction knows only the first):
+Grammar, in order; the first form that occurs decides (strict extraction uses only the first):
 
     output   := ... "The answer is:" stated               the last such marker, case as written
               | ... box (joint box)* text                 the last filled box, and those joined to it
               | ... "####" stated                         the last that a value follows on its line
-              | ... "answer" (words) ("is" | ":") stated  any case, the last one that is no verdict (`is correct`)
+              | ... "answer" (words) ("is" | ":") stated  any case, the last that is not a verdict (`is correct`)
               | last line that holds a value              its last value; an output of one line also as a whole
     box      := "\\boxed{" text "}"                        `\\fbox` too; `\\boxed{}` and `\\boxed{answer}` are mentions
     joint    := "," | ";" | "and" | "or"                  `x = \\boxed{3} and y = \\boxed{5}` is `3; 5`
@@ -56,7 +56,7 @@ def final_answer(output: str, strict: bool) -> tuple[str, ...]:
     """Returns the texts that state the final answer: the whole statement and its value; none where there is none.
 
     Args:
-        output: what the model wrote, of any length.
+        output: the model's output, of any length.
         strict: accept only what follows `The answer is:`.
     """
     _, marker, after = output.rpartition(MARKER)

@@ -18,7 +18,7 @@ def read_predictions(path: Path) -> list[dict[str, Any]]:
     """Reads rows {"prediction", "answers", "id"?, "group"?}; a prediction of null or NaN is None, numbers become text.
 
     Raises:
-        ScoringError: the file is missing or a line is not such a row; the message gives the line's number.
+        ScoringError: the file is missing or a line is not such a row; the message gives the line number.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")

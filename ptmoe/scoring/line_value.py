@@ -2,11 +2,12 @@
 
     line   := (words value)* words    the first value, or the last; `and`, `or` and `to` join values to one
     value  := a run of mathematics that holds a digit, a command or an operation: numbers, signs, single letters,
-              commands, and what stands between `$..$`, `\\(..\\)` or braces
-    words  := runs of letters outside braces that are no function and no product of two letters; the end of a sentence
+              commands, and the text between `$..$`, `\\(..\\)` or braces
+    words  := runs of letters outside braces that are neither a function nor a product of two letters;
+              the end of a sentence
 
 `5 or 9` is `5; 9`; `5 to 9` is `5:9`; `minus 5` is `-5`. A line without a value is the whole line, as is one that
-begins with a choice (`(B) 12`). What follows `not` is no value.
+begins with a choice (`(B) 12`). What follows `not` is not a value.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _WHOLE = re.compile(r"\(?[A-Ja-j][).:]")
 _FUNCTIONS = frozenset(
     re.findall(r"\w+", "sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt pi max min mod gcd lcm inf")
 )
-# Two letters that are no product of variables: common words and units.
+# Two letters that are not a product of variables: common words and units.
 _SHORT_WORDS = re.compile(
     r"is|of|to|by|in|at|as|so|or|an|if|we|he|it|on|no|be|do|go|up|us|my|me|am|pm|vs|mr|ms|dr|oh|ok|hi|st|nd|rd|th"
     r"|kg|cm|mm|km|ml|dl|ft|lb|oz|hr|cc|kj|kw|mi|sq|yd|rs"
@@ -111,7 +112,7 @@ def _is_word(piece: str, before: str, after: str) -> bool:
     if letters in _FUNCTIONS:
         return False
     if len(piece) == 1:
-        # An article, a pronoun or a unit is no variable when a word or nothing but a blank stands around it.
+        # An article, a pronoun or a unit is not a variable when only words or blanks surround it.
         return piece in "aI" and (not before.strip() or before[-1] == " ") and after[:1] == " " and after[1:].isalpha()
     if len(piece) == 2 and piece.isalpha():
         return bool(_SHORT_WORDS.fullmatch(letters)) or piece[0].isupper() != piece[1].isupper()

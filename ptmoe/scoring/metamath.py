@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[\-+]?\d*[\.,/]?\d+")
 def metamath_correct(prediction: str, answer: str) -> bool:
     """Applies the rule; where the official script would stop with an error, the answer is wrong.
 
-    It stops on a gold answer that is no number and on `1/00`.
+    It stops on a gold answer that is not a number and on `1/00`.
     """
     given = metamath_extract(prediction)
     try:

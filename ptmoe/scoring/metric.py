@@ -1,4 +1,4 @@
-"""What a metric is: its columns, the one that ranks methods, its rules, and a function from answer to numbers."""
+"""The type of a metric: its columns, the one that ranks methods, its rules, and its scoring function."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: that of its file.
-        columns: column of a scores file -> what tables call it.
+        name: the name of its file.
+        columns: column of a scores file -> its name in tables.
         headline: the column that ranks methods.
         rules: ways to compare answers, the default first.
         score: takes a prediction, the gold answers and a rule; returns a number in 0..1 for each column.
@@ -34,7 +34,7 @@ class Metric:
     def check_rule(self, rule: str) -> None:
         """Raises `ScoringError` for a rule that the metric does not have."""
         if rule not in self.rules:
-            raise ScoringError(f"rule {rule!r} does not score metric {self.name!r}; allowed: {', '.join(self.rules)}")
+            raise ScoringError(f"metric {self.name!r} has no rule {rule!r}; allowed: {', '.join(self.rules)}")
 
     def score_one(self, prediction: str | None, answers: Sequence[str], rule: str) -> Mapping[str, float]:
         """Scores one prediction; a missing one scores 0.

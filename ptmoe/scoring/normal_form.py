@@ -81,7 +81,7 @@ _TEXT = re.compile(
     r"\{(?P<content>[^{}]*)\}(?P<power>\s?\^\s?(?:\d|\{\s?\d\s?\}))?"
 )
 _JOINING = re.compile(r"[\s,]*(?:and|or|,)[\s,]*")
-# Letters that stand for themselves although set upright.
+# Upright letters that are read as the letters themselves.
 _UPRIGHT = {"i", "e", "d", "lcm", "gcd", "sin", "cos", "tan", "log", "ln"}
 _SHORT_UNIT = r"(?:[kcm]?m|k?g|m?[lL]|m?s|min|h|hrs?|ft|in|lbs?|oz|[JNWVA]|[kK]?Pa|mph|K|mol)"
 _UNITS = [
@@ -176,7 +176,7 @@ def closing(text: str) -> int:
 
 
 def split(text: str, signs: str) -> list[str]:
-    """Splits a text at the given signs where they stand outside all brackets."""
+    """Splits a text at the given signs outside all brackets."""
     pieces, depth, begin = [], 0, 0
     for position, sign in enumerate(text):
         depth += (sign in "([{") - (sign in ")]}")

@@ -7,7 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 _UNSIGNED = r"(?:(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?![\d\w]))?"
-# Longer runs of digits are no answer, and Python refuses to read them.
+# Longer runs of digits are not answers, and Python refuses to read them.
 _LONGEST = 1000
 _NUMBER = re.compile(
     rf"""
@@ -23,12 +23,12 @@ _NUMBER = re.compile(
 _VULGAR_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)")
 _DOLLAR = re.compile(r"\\?\$(?=[\d.,\\+-])")
-# What may stand around a number that is the whole text; a decimal point or a LaTeX command before it stays.
+# What may surround a number that is the whole text; a decimal point or a LaTeX command before it stays.
 _FRAME = re.compile(r"^[\s\[($]+(?=[-+.\d\\])|[\s\])$%.\\]+$")
 
 
 def _in_plain_signs(text: str) -> str:
-    """Rewrites signs that stand for another: the minus sign, vulgar fractions, LaTeX thousands and short fractions."""
+    """Rewrites signs that have an ASCII form: the minus sign, vulgar fractions, LaTeX thousands and short fractions."""
     text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\!", "").replace("\\,", "")
     text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     text = _VULGAR_FRACTION.sub(lambda sign: " " + unicodedata.normalize("NFKC", sign[0]).replace("\u2044", "/"), text)

@@ -1,11 +1,11 @@
-"""What a final answer can be read as, of which one reading must be the gold answer.
+"""The readings of a final answer, one of which must be the gold answer.
 
-A stated answer reads as it stands; as the last side of an equation (`12 + 5 = 17`), the value beside a name (`5 = x`),
+A stated answer is read literally; as the last side of an equation (`12 + 5 = 17`), the value beside a name (`5 = x`),
 the exact side before `\\approx`; as the inside of square brackets, which the prompt shows around the answer; as a
 choice (`(B) 12`: `B`, `12`); a list also with the names taken off its elements (`x = 1, y = 2`: `1, 2`, `(1, 2)`).
 Beside a gold answer that is itself an equation, only names are taken off: `2x = 5` is not `x = 5`.
 
-A gold answer reads as it stands, and without a name on its left (`y = 2x + 3`, `x \\in S`).
+A gold answer is read literally, and without a name on its left (`y = 2x + 3`, `x \\in S`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _readings(answer: str, named_only: bool) -> Iterator[str]:
 
 
 def gold_readings(gold: str) -> list[str]:
-    """Returns the normal forms of a gold answer: as it stands, and the right side of a nameable left side."""
+    """Returns the normal forms of a gold answer: literally, and without a name on its left."""
     text = normal_form(gold)
     return list(dict.fromkeys([text, *_sides(text, named_only=True)]))
 

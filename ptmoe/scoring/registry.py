@@ -1,4 +1,4 @@
-"""Finds a metric by its name, that of its file in ptmoe/metrics."""
+"""Finds a metric by its name, which is the name of its file in ptmoe/metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[1] / "metrics"
 
 
 def metric_names() -> list[str]:
-    """Names the metrics that have a file."""
+    """Returns the names of all metrics."""
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 

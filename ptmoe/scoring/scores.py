@@ -1,4 +1,4 @@
-"""A scores file: a row an example, a column a metric's number, and the metric's name in the schema."""
+"""A scores file: one row per example, the metric's columns, and the metric's name in the schema."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES = {"id": pa.string(), "dataset": pa.string(), "group": pa.string(), BY_EX
 
 
 def write_scores(path: Path, metric: Metric, rows: Mapping[str, Sequence]) -> None:
-    """Writes id, dataset, group, a column a number in 0..1, and by_expert (null where no expert was forced)."""
+    """Writes id, dataset, group, the metric's columns in 0..1, and by_expert (null where no expert was forced)."""
     columns = {name: pa.array(values, _TYPES.get(name, pa.float64())) for name, values in rows.items()}
     table = pa.table(columns).replace_schema_metadata({_METRIC: metric.name})
     with whole_file(path) as temporary:
@@ -29,10 +29,10 @@ def write_scores(path: Path, metric: Metric, rows: Mapping[str, Sequence]) -> No
 
 
 def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
-    """Reads a scores file and the metric that it is of.
+    """Reads a scores file and its metric.
 
     Raises:
-        ScoringError: it is no whole parquet file, or no scores file.
+        ScoringError: it is not a complete parquet file, or not a scores file.
     """
     table = read_table(source)
     name = (table.schema.metadata or {}).get(_METRIC, b"").decode()

@@ -27,7 +27,7 @@ def place_files(
     Args:
         name: the source's name.
         place: where they are; a string is a local file or folder.
-        mirror: a folder or URL that stands in for the Hub and all URLs, or `none`.
+        mirror: a folder or URL that replaces the Hub and all URLs, or `none`.
         folder: an empty folder.
         pins: file name -> SHA-256 that sources.yaml states; they count for a mirror's files too.
 
@@ -35,7 +35,7 @@ def place_files(
         where the files came from, in words, and the files.
 
     Raises:
-        DataError: they cannot be had from there, or not whole.
+        DataError: the files are not available there, or incomplete.
     """
     if isinstance(place, str):
         return f"local {place}", _copied(_local_files(Path(place), f"data.files.{name}"), folder)
@@ -78,7 +78,7 @@ def _local_files(path: Path, what: str) -> list[Path]:
 
 
 def _from_mirror(name: str, mirror: str, folder: Path) -> list[Path]:
-    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest that lies beside them."""
+    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest beside them."""
     where = f"{mirror.rstrip('/')}/{name}"
     if "://" in mirror:
         files = []

@@ -1,4 +1,4 @@
-"""The raw files of a source as the download stage left them: whole if and only if their manifest is there."""
+"""The raw files of a source as the download stage wrote them: complete if and only if their manifest exists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         return parse_json((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, ValueError):
-        raise DataError(f"{folder} holds no whole download; run `dvc repro download`") from None
+        raise DataError(f"{folder} holds no complete download; run `dvc repro download`") from None
 
 
 def raw_files(folder: Path) -> list[Path]:

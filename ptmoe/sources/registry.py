@@ -1,4 +1,4 @@
-"""What sources.yaml says of each source, and which sources a task uses."""
+"""The entries of sources.yaml, and the sources that a task uses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RemoteFile(_Entry):
 
     Attributes:
         path: below the place, or a whole URL; on the Hub it may hold `*`.
-        sha256: empty where it could not be learnt beforehand.
+        sha256: empty where it was not known in advance.
         name: what to call the file where the path's last part is no name.
     """
 
@@ -44,7 +44,7 @@ class RemoteFile(_Entry):
 
 
 class HubPlace(_Entry):
-    """Files of a data set on the Hugging Face Hub; `seen` is the start of the commit at which it was looked at."""
+    """Files of a data set on the Hugging Face Hub; `seen` is the start of the commit at which it was checked."""
 
     hub: str
     revision: str = "main"
@@ -75,7 +75,7 @@ class Source(_Entry):
         role: what the source may be used for; None allows everything.
         converter: a name in `converters.registry`.
         licence: the licence of the data, as far as it is stated anywhere.
-        datasets: data set -> rows that must be found, in the order of the tables; empty where nothing is promised.
+        datasets: data set -> number of rows required, in the order of the tables; empty where it is not known.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
         rows_sha256: what the rows must be whichever place they come from (`download.rows_sha256`); empty where unknown.
@@ -156,11 +156,11 @@ def uses(data: DataParams) -> list[Use]:
         ParamsError: a source is unknown, is used against its role or twice, or a file belongs to no source.
     """
     keys: dict[str, Role] = {"train": "train", "in_domain": "in-domain", "out_of_domain": "out-of-domain"}
-    found = [_use(name, role, key, data) for key, role in keys.items() for name in getattr(data, key)]
-    names = [use.name for use in found]
+    in_order = [_use(name, role, key, data) for key, role in keys.items() for name in getattr(data, key)]
+    names = [use.name for use in in_order]
     for name in names:
         if names.count(name) > 1:
             raise ParamsError(f"data: source {name!r} is listed twice; a source is trained on or tested on, once")
     for name in data.files.keys() - names:
         raise ParamsError(f"data.files.{name}: no list uses this source; add it to train, in_domain or out_of_domain")
-    return found
+    return in_order

@@ -1,6 +1,6 @@
-"""Files from the Hugging Face Hub and from URLs: whole, checked, and kept in a cache outside of the project.
+"""Files from the Hugging Face Hub and from URLs: complete, checked, and kept in a cache outside the project.
 
-With HF_HUB_OFFLINE=1 in the environment both caches are read and nothing else is asked.
+With HF_HUB_OFFLINE=1 in the environment only the caches are read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RETRIES = 3
 TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 20
-# Answers that asking again does not change.
+# Responses that a retry does not change.
 _FINAL = {401: "needs a login", 403: "is forbidden", 404: "is not there", 410: "is gone", 451: "is blocked"}
 _ADVICE = "check the connection, or set `mirror` to a folder that holds the files (docs/data.md)"
 
@@ -50,7 +50,7 @@ def fetch_hub(place: HubPlace) -> tuple[str, list[Path]]:
             raise DataError(f"{place.hub} at {place.revision}: no file matches {pattern}; {advice}")
         files += found
     if len(place.revision) != len(snapshot.name):
-        moved = "" if snapshot.name.startswith(place.seen) else f"; it was looked at when it was at {place.seen}"
+        moved = "" if snapshot.name.startswith(place.seen) else f"; it was checked at commit {place.seen}"
         say(f"  {place.hub}: {place.revision} is {snapshot.name}{moved}; write it into sources.yaml to freeze it")
     return snapshot.name, files
 
@@ -87,7 +87,7 @@ def cache_folder() -> Path:
 
 
 def fetch_url(url: str, file: RemoteFile | None = None, sha256: str = "") -> Path:
-    """Gets a file, or finds it in the cache; an interrupted transfer goes on where it stopped.
+    """Gets a file, or finds it in the cache; an interrupted transfer resumes where it stopped.
 
     Args:
         url: where it is.
@@ -116,7 +116,7 @@ def fetch_url(url: str, file: RemoteFile | None = None, sha256: str = "") -> Pat
     try:
         return Path(shelf.fetch(name, downloader=resuming))
     except requests.RequestException as error:
-        raise DataError(f"{url} cannot be had ({_reason(error)}) after {RETRIES + 1} tries; {_ADVICE}") from None
+        raise DataError(f"{url} cannot be downloaded ({_reason(error)}) after {RETRIES + 1} tries; {_ADVICE}") from None
     except ValueError:
         raise DataError(f"{url}: its SHA-256 is not the one expected ({known[7:]}); {_ADVICE}") from None
 
@@ -135,7 +135,7 @@ def read_url(url: str) -> bytes:
         response = requests.get(url, timeout=TIMEOUT_S)
         response.raise_for_status()
     except requests.RequestException as error:
-        raise DataError(f"{url} cannot be had ({_reason(error)}); {_ADVICE}") from None
+        raise DataError(f"{url} cannot be downloaded ({_reason(error)}); {_ADVICE}") from None
     return response.content
 
 
@@ -144,9 +144,9 @@ def _reason(error: requests.RequestException) -> str:
 
 
 class _Resuming:
-    """A downloader for pooch that keeps what has come when the line breaks, and goes on from there.
+    """A downloader for pooch that keeps the part received before an interruption and continues from there.
 
-    The server is asked to go on only for the very same file (`If-Range`); otherwise it sends all of it.
+    The server continues only for the same version of the file (`If-Range`); otherwise it sends all of it.
     """
 
     def __init__(self, part: Path) -> None:

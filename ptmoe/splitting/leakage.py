@@ -1,4 +1,4 @@
-"""How many rows of one set also stand in another: measured for every pair of training, validation and test set."""
+"""Counts the rows that two sets share, for every pair of training, validation and test set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = ("question", "normalised_question", "context", "row", "group")
 
 @dataclass
 class Prints:
-    """Hashes of the rows of a set, by which rows of other sets are recognised; each column is [rows].
+    """Hashes of the rows of a set, which identify equal rows of other sets; each column is [rows].
 
     Columns: the question as it is; the normalised question; the context (0 where there is none); the normalised
     question together with its context; the group.
@@ -49,7 +49,7 @@ class Prints:
 
 
 def overlap(known: Prints, asked: Prints) -> dict[str, int]:
-    """Counts the rows of `asked` that stand in `known`.
+    """Counts the rows of `asked` that are also in `known`.
 
     Returns:
         rows with the same question, normalised question, context and group, and `leaked` ones: those whose
@@ -75,7 +75,7 @@ def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict
 def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None:
     """Adds to every pair the rows whose question is nearly one of the other set, `near_duplicates`.
 
-    They are reported and change nothing: most of them are one problem with other numbers, which a test may well ask.
+    They are only reported: most are the same problem with other numbers, which a test may ask.
 
     Args:
         pairs: what `leakage` returned.
@@ -95,7 +95,7 @@ def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None
 
 
 def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: float) -> None:
-    """Fails when a larger share of a set than `max_leakage` percent stands in another.
+    """Fails when more than `max_leakage` percent of a set is also in another.
 
     Raises:
         DataError: names the pairs.
@@ -104,6 +104,6 @@ def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: floa
     over = [f"{pair}: {percent:.2f}%" for pair, percent in percents.items() if percent > max_leakage]
     if over:
         raise DataError(
-            f"{task}: more rows than data.{task}.max_leakage = {max_leakage}% stand in two sets ({'; '.join(over)}); "
+            f"{task}: more rows than data.{task}.max_leakage = {max_leakage}% are in two sets ({'; '.join(over)}); "
             f"see leakage in split.json, take the rows out of a training file, or raise max_leakage"
         )

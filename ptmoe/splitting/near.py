@@ -1,4 +1,4 @@
-"""Near duplicates: questions that share most of their five-character pieces with a question of another set.
+"""Near duplicates: questions that share most of their five-character shingles with a question of another set.
 
 Every pair above the threshold is found, and none is drawn at random. A pair that shares at least a part t of all its
 pieces shares one of the few rarest of each side (prefix filtering: Chaudhuri et al. 2006), so only pairs that do are

@@ -1,7 +1,7 @@
 """The split stage: training and validation rows by group, and the official test sets, whole.
 
-The order of everything is the order of a hash of the row itself, so that neither the order of the raw files nor
-that of their lines changes which row lies on which side.
+Rows are ordered by a hash of their content, so that neither the order of the raw files nor that of their lines changes
+the side of a row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Rows:
     Attributes:
         examples: all rows, on disk.
         keys: [rows] hash of each row's content.
-        prints: hashes that tell groups, and rows of other sets.
+        prints: hashes of groups and of rows, for comparison with other sets.
     """
 
     examples: Dataset
@@ -63,7 +63,7 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
         out: the stage's output folder.
 
     Raises:
-        DataError: a raw file is missing or malformed, there are too few rows, or too many stand in two sets.
+        DataError: a raw file is missing or malformed, there are too few rows, or too many are in two sets.
     """
     out.mkdir(parents=True, exist_ok=True)
     found = uses(data)
@@ -122,7 +122,7 @@ def _stored(examples: Iterator[Example], path: Path) -> Rows:
 def choose(
     keys: np.ndarray, groups: np.ndarray, validation_rows: int, train_rows: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Divides rows so that a group lies on one side.
+    """Divides rows so that each group is on one side.
 
     Whole groups go to validation, in the order of their hash, until it has `validation_rows` rows; what the last
     group has beyond that is left out of both sides. scikit-learn's GroupShuffleSplit counts groups, not rows, and one

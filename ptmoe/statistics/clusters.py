@@ -101,13 +101,13 @@ def present(scores: Scores, clusters: Clusters | None = None) -> dict[str, Clust
         clusters: [n] labels of each data set; without them, each example is a cluster.
     """
     seeds = np.any([np.isfinite(values).any(axis=1) for values in scores.values()], axis=0) if scores else []
-    found = {}
+    by_dataset = {}
     for key, values in scores.items():
         labels = np.arange(values.shape[1]) if clusters is None else clusters[key]
         whole = np.isfinite(values[seeds]).all(axis=0)
         if (kept := values[seeds][:, whole]).size:
-            found[key] = Clustered.of(kept, labels[whole])
-    return found
+            by_dataset[key] = Clustered.of(kept, labels[whole])
+    return by_dataset
 
 
 def numbered(groups: Iterable[str | None]) -> np.ndarray:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def train_cell(job: TrainJob) -> None:
-    """Trains one method on one task with one seed; writes the adapter, its log, and what it cost.
+    """Trains one method on one task with one seed; writes the adapter, its log, and its costs.
 
     Raises:
         DataError: too few rows.
         BaseModelError: the base model cannot be used with the rows or the method.
-        TrainingError: the loss diverged, there are fewer devices than asked for, or they cannot train the method.
+        TrainingError: the loss diverged, there are fewer devices than requested, or they cannot train the method.
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
@@ -102,7 +102,7 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
 
 
 def _note(job: TrainJob) -> dict[str, Any]:
-    """Returns what an adapter says besides the method: the task, its template and the text that prompts start from."""
+    """Returns what an adapter records besides the method: task, template and the text that prompts start from."""
     from ptmoe.tuning.text_init import read_text_init
 
     template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]
@@ -122,7 +122,7 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
     if method.router_refits or any(method.rate_of(name) != 1 for name, _ in method.named_parameters()):
         raise TrainingError(
             f"deepspeed: {job.train.deepspeed} moves every weight of {job.method_name} at one rate, and its router has "
-            f"another or is learnt anew in between; set deepspeed to off"
+            f"another or is fitted again in between; set deepspeed to off"
         )
     from ptmoe.training.zero import ZeroEngine
 

@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on: whole files that name their digest, in a folder that says what they belong to."""
+"""Checkpoints: complete files with their digest, in a folder that records which run they belong to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Checkpoints:
 
     Args:
         cell: name of the cell.
-        about: everything that decides the result; any difference gives another folder.
+        about: everything that determines the result; any difference gives another folder.
         main: whether this process is the one that writes.
     """
 
@@ -36,7 +36,7 @@ class Checkpoints:
         self.folder = checkpoint_root() / f"{cell}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Returns tensors and state of the newest whole checkpoint, or None; says what it does."""
+        """Returns tensors and state of the newest complete checkpoint, or None; prints which."""
         from safetensors import SafetensorError, safe_open
 
         for path in self._files():
@@ -49,7 +49,7 @@ class Checkpoints:
             except (SafetensorError, OSError, KeyError, ValueError) as error:
                 self._say(f"{path} is damaged ({error}); trying an older one")
                 continue
-            self._say(f"going on from the checkpoint of step {state['step']}")
+            self._say(f"continuing from the checkpoint of step {state['step']}")
             return tensors, state
         self._say_why_none_fits()
         return None
@@ -76,7 +76,7 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             temporary.unlink(missing_ok=True)
             kept = next(self._files(), None)
-            rest = f"{kept} is kept, and the next run goes on from there" if kept else "there is none yet"
+            rest = f"{kept} is kept, and the next run continues from there" if kept else "there is none yet"
             raise CheckpointError(
                 f"the checkpoint of step {state['step']} cannot be written to {self.folder} ({error}); "
                 f"make room or remove old folders of {self.folder.parent}. Earlier checkpoint: {rest}"
@@ -100,7 +100,7 @@ class Checkpoints:
                 continue
             names = sorted(name for name in {*other, *self._about} if other.get(name) != self._about.get(name))
             if names:
-                self._say(f"starting afresh: the checkpoint in {about.parent} differs in {', '.join(names)}")
+                self._say(f"starting again: the checkpoint in {about.parent} differs in {', '.join(names)}")
 
     def _say(self, message: str) -> None:
         if self._main:

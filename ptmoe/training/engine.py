@@ -1,4 +1,4 @@
-"""From losses to an update of the weights, on one process or many."""
+"""Updates the weights from losses, on one process or many."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 class Engine:
     """AdamW on whole replicas; gradients are summed over the processes once a step.
 
-    An adapter's gradients are a few hundred kilobytes, so that one sum after the last backward pass costs nothing,
-    and a parameter that a batch leaves unused needs no special care.
+    An adapter's gradients are a few hundred kilobytes, so that one sum after the last backward pass is cheap,
+    and parameters that a batch does not use need no special treatment.
 
     Args:
         model: the base model with a method; without trainable parameters there is nothing to update.
@@ -79,11 +79,11 @@ class Engine:
         return nn.utils.get_total_norm(there).to(self.accelerator.device)
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Returns copies of the trained weights on the CPU, whole at least on the main process."""
+        """Returns copies of the trained weights on the CPU, complete at least on the main process."""
         return {name: value.detach().cpu().clone() for name, value in self.trainable.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Returns all that the next update depends on, by name; the same names for any number of processes."""
+        """Returns everything that the next update depends on, by name; the same names for any number of processes."""
         state = {f"weights/{name}": value for name, value in self.trainable_state().items()}
         moments = self._optimiser.state if self._optimiser is not None else {}
         for name, parameter in self.trainable.items():
@@ -93,7 +93,7 @@ class Engine:
         return state
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
-        """Puts back what `state` returned, but for the weights: those are the model's before an engine takes it."""
+        """Restores what `state` returned, except the weights, which the model has before the engine is made."""
         for name, parameter in self.trainable.items():
             moments = {key: state[f"{key}/{name}"] for key in ADAM_STATE if f"{key}/{name}" in state}
             if moments and self._optimiser is not None:

@@ -1,4 +1,4 @@
-"""What a checkpoint belongs to: parameters, data, base model, code and libraries."""
+"""The identity of a run: parameters, data, base model, code and libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODE = ("base/*.py", "methods/*.py", "rows/*.py", "training/*.py", "tuning/*.py
 
 
 def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> dict[str, Any]:
-    """Returns everything that decides the bytes of an adapter, by name."""
+    """Returns everything that determines the bytes of an adapter, by name."""
     return {
         "method": job.method_name,
         "method_params": job.method_params.model_dump(),

@@ -1,4 +1,4 @@
-"""What one training run is: its arguments, and the faults that show before the base model is loaded."""
+"""The arguments of a training run, and the checks that need no base model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptmoe.tuning.method import MethodParams
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Everything that decides the adapter of one cell, and where it is written.
+    """Everything that determines the adapter of one cell, and where it is written.
 
     Attributes:
         method_params: the method's block of params.yaml.
@@ -46,7 +46,7 @@ def read_rows(job: TrainJob) -> tuple[EncodedSet, EncodedSet]:
     """Opens the rows to train and to validate on.
 
     Raises:
-        DataError: there are too few of them, or they hold no answers.
+        DataError: there are too few of them, or they have no answers.
     """
     training, validation = (EncodedSet(job.encoded_dir / f"{name}.arrow") for name in ("train", "validation"))
     if len(training) < job.batch_size:

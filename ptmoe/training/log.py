@@ -1,4 +1,4 @@
-"""What training writes down: one line of numbers every few steps."""
+"""The training log: one line of numbers every few steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mutual_information(counts: np.ndarray) -> float:
 class StepLog:
     """Collects the numbers of steps on the device and turns them into lines of a table.
 
-    Nothing waits for the device until a line is written.
+    Numbers stay on the device until a line is written.
 
     Args:
         num_experts: N; 0 for a method without a router.

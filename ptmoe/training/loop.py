@@ -52,11 +52,11 @@ class Loop:
 
     Args:
         engine: the model on its device, and how its weights are updated.
-        job: what decides the result.
+        job: everything that determines the result.
         training: rows that the loss is computed on.
-        validation: rows that tell which weights are best.
-        pad_token_id: stands on padding.
-        checkpoints: where an interrupted run goes on.
+        validation: rows that decide which weights are best.
+        pad_token_id: the token id of padding.
+        checkpoints: where an interrupted run resumes.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ class Loop:
 
     def _train_step(self, rows: np.ndarray) -> None:
         self.step += 1
-        # Whatever else draws (dropout of a base or a peft method) depends on the step alone, so that nothing but the
-        # step is needed to go on from here.
+        # All other randomness (dropout of a base or a peft method) depends on the step alone, so that a resumed run
+        # needs only the step.
         torch.manual_seed(hash((self.job.seed, self.step, self._process[0])))
         loss_on = self.job.train.loss_on
         num_tokens = loss_tokens(self._training, rows, loss_on)
@@ -163,7 +163,7 @@ class Loop:
             self._checkpoints.save(*self._state())
         if stopping and step < self.steps:
             if self.engine.accelerator.is_main_process:
-                say(f"{self.job.cell}: stopped at step {step} of {self.steps}; run it again to go on")
+                say(f"{self.job.cell}: stopped at step {step} of {self.steps}; run it again to continue")
             raise SystemExit(STOPPED_STATUS)
 
     def _agreed(self, requested: bool) -> bool:
@@ -188,7 +188,7 @@ class Loop:
         }
 
     def go_on_from(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Puts back what a checkpoint holds, but for the weights, which the model has already."""
+        """Restores a checkpoint, except the weights, which the model already has."""
         self.engine.load_moments(tensors)
         self.step, self.best_loss, self.best_step = state["step"], state["best_loss"], state["best_step"]
         self._best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}

@@ -1,7 +1,7 @@
-"""Where a router starts: training rows are put into classes, and a logistic regression learns to tell them apart.
+"""Fits a router to training rows: rows are put into classes, and a logistic regression learns to classify them.
 
 Under selective routing the expert that is not chosen gets no gradient: the router learns how far to trust its choice,
-and never that another would have been better. A start that knows which rows belong together needs no such lesson.
+but not that another would have been better. A router that starts from the right classes need not learn that.
 Classes are the rows' data sets, clusters of what the router sees, or, without any label, clusters of gradients: rows
 that want to move the prompt in one direction share an expert.
 """
@@ -24,9 +24,9 @@ from ptmoe.tuning.router import Affine, masked_mean
 SAMPLE_ROWS = 512
 REFIT_ROWS = 256
 PIECE_ROWS = 32
-"""Rows that are computed at once: a constant, so that nothing about the devices changes the start."""
+"""Rows that are computed at once: a constant, so that the devices do not change the start."""
 GRADIENT_COMPONENTS = 8
-"""Principal components of the gradients that are clustered; the others are what single answers say."""
+"""Principal components of the gradients that are clustered; the others vary from answer to answer."""
 
 
 def start_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, seed: int, device: torch.device) -> None:
@@ -45,7 +45,7 @@ def start_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, see
 
 
 def refit_router(model: PromptedLM, training: EncodedSet, pad_token_id: int, seed: int, step: int) -> None:
-    """Learns a router anew from which expert answers best, on a sample that depends on seed and step alone."""
+    """Fits a router again to which expert answers best, on a sample that depends on seed and step alone."""
     method = model.method
     assert isinstance(method, PromptMixture)
     chosen = np.random.default_rng([seed, step]).permutation(len(training))[:REFIT_ROWS]
@@ -143,8 +143,8 @@ class DataSetStart(RouterStart):
 class GradientStart(RouterStart):
     """Puts rows into classes by k-means on their gradients at the starting prompt (`router_init: gradients`).
 
-    A row's gradient is that of its answer's loss in its prompt, scaled to length one: what counts is the direction in
-    which the row wants the prompt to move. The prompt is the even mixture of all experts, so no router takes part.
+    A row's gradient is that of its answer's loss in its prompt, scaled to length one, because the direction in which
+    the row moves the prompt is what matters. The prompt is the even mixture of all experts, so no router takes part.
     """
 
     def __init__(self, model: PromptedLM, rows: list[Encoded], pad_token_id: int, seed: int) -> None:

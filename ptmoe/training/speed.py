@@ -9,17 +9,17 @@ from ptmoe.runtime.errors import TrainingError
 
 
 def speed_up(base: PreTrainedModel, train: TrainParams) -> None:
-    """Applies gradient checkpointing, fused kernels and compilation where params.yaml asks for them.
+    """Applies gradient checkpointing, fused kernels and compilation where params.yaml sets them.
 
     Raises:
-        TrainingError: liger is asked for, but not installed, or has no kernels for this architecture.
+        TrainingError: liger is requested, but is not installed or has no kernels for this architecture.
     """
     if train.liger:
         try:
             from liger_kernel.transformers import monkey_patch  # type: ignore[import-not-found]
         except ImportError:
             raise TrainingError(
-                "liger: got true, but liger-kernel is not installed; pip install it, or set false"
+                "liger: got true, but liger-kernel is not installed; run `pip install liger-kernel`, or set false"
             ) from None
         served = monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN
         if base.config.model_type not in served:

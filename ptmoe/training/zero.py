@@ -30,7 +30,7 @@ class ZeroEngine(Engine):
             import deepspeed
         except ImportError:
             raise TrainingError(
-                "deepspeed: the package is not installed; pip install deepspeed, or set it to off"
+                "deepspeed: the package is not installed; run `pip install deepspeed`, or set it to off"
             ) from None
         if device.type == "cpu":
             _use_gloo(deepspeed)
@@ -44,7 +44,7 @@ class ZeroEngine(Engine):
         )[0]
 
     def _partition(self, deepspeed: Any) -> None:
-        """Moves the weights to the device one by one, this process's part of each: whole, they may not fit it."""
+        """Moves this process's part of each weight to the device, one by one: whole weights may not fit."""
         deepspeed.zero.Init(module=self.model, config_dict_or_path=self._config(), dtype=torch.float32)
         for buffer in self.model.buffers():
             buffer.data = buffer.data.to(self.accelerator.device)
@@ -103,7 +103,7 @@ class ZeroEngine(Engine):
         return state
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
-        """Puts back what `state` returned, but for the weights: those are the model's before an engine takes it."""
+        """Restores what `state` returned, except the weights, which the model has before the engine is made."""
         from deepspeed.utils import safe_set_full_optimizer_state
 
         step = next(value for name, value in state.items() if name.startswith("step/"))

@@ -1,4 +1,4 @@
-"""An adapter on disk: `adapter_model.safetensors` with the trained tensors, `adapter_config.json` with all the rest."""
+"""An adapter on disk: the trained tensors in `adapter_model.safetensors`, the rest in `adapter_config.json`."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _LIBRARIES = ("torch", "transformers", "peft", "safetensors")
 
 
 def library_versions() -> dict[str, str]:
-    """Returns the versions of the libraries that decide an adapter's values."""
+    """Returns the versions of the libraries that determine an adapter's values."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """What is needed to use an adapter.
+    """Everything that is needed to use an adapter.
 
     Attributes:
         method: name of the method's file.
         params: the method's block of params.yaml.
         base: the base model that it was trained on.
-        task: name of the task; empty for one's own training loop.
+        task: name of the task; empty outside the pipeline.
         template: how an example becomes text (`instruction`, `input`, `cue`, ...).
         init_text: text that soft prompts started from.
     """
@@ -59,7 +59,7 @@ class AdapterConfig:
 
 
 def write_adapter(folder: Path, config: AdapterConfig, tensors: dict[str, Tensor]) -> None:
-    """Writes an adapter folder; the config comes last, so a folder with a config is whole."""
+    """Writes an adapter folder; the config is written last, so a folder with a config is complete."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def base_of(config: AdapterConfig, folder: str | None = None, trust_remote_code:
     """Finds the base model of an adapter on this machine, and checks that its files are those of the training.
 
     Args:
-        folder: where the base lies, if not where the adapter says.
+        folder: the base's folder, if it is not the one that the adapter names.
         trust_remote_code: whether code that comes with the base may run; never taken from the adapter.
 
     Raises:
@@ -144,11 +144,11 @@ def base_of(config: AdapterConfig, folder: str | None = None, trust_remote_code:
 
 
 def check_base(config: AdapterConfig, info: BaseInfo) -> None:
-    """Raises `AdapterError` when an adapter was trained on another base model than the one at hand."""
+    """Raises `AdapterError` when an adapter was trained on another base model."""
     if config.base.fingerprint and info.fingerprint and config.base.fingerprint != info.fingerprint:
         raise AdapterError(
             f"the adapter was trained on {config.base.name} ({config.base.revision}, fingerprint "
-            f"{config.base.fingerprint[:12]}), but the base at hand is {info.name} ({info.revision}, fingerprint "
+            f"{config.base.fingerprint[:12]}), but this base is {info.name} ({info.revision}, fingerprint "
             f"{info.fingerprint[:12]}); load that base or train again"
         )
 

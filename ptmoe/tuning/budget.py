@@ -1,4 +1,4 @@
-"""Equal budgets: the rank that the paper's rule gives, and the largest size that a number of parameters allows."""
+"""Equal budgets: the rank by the paper's rule, and the largest size within a number of parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def solved_rank(
     """Returns the rank of a decomposed prompt: the number given, or what `auto` solves to.
 
     Raises:
-        ParamsError: no rank fits the budget, or the number is beyond what T x H matrices have.
+        ParamsError: no rank fits the budget, or the number exceeds the rank of T x H matrices.
     """
     rank, length = params.rank, params.prompt_length
     if rank == "auto":

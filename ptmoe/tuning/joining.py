@@ -1,4 +1,4 @@
-"""Prompt and text become one sequence: the only place that knows where a prompt stands."""
+"""Joins prompt and text to one sequence; only this module knows the position of a prompt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Joined:
 def place(prompt: Tensor, embeds: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
     """Puts each row's prompt right before its first token that is not padding.
 
-    A prompt before left padding would be as far from the text as the padding is long, under rotary positions and
+    A prompt before left padding would be separated from the text by the padding, under rotary positions and
     sliding windows alike; that makes a row's output depend on its neighbours in the batch (huggingface/peft#1093).
 
     Args:
@@ -40,7 +40,7 @@ def place(prompt: Tensor, embeds: Tensor, attention_mask: Tensor) -> tuple[Tenso
         attention_mask: [B, T].
 
     Returns:
-        embeds [B, P + T, H] and mask [B, P + T]; text position t of `embeds` lies at P + t.
+        embeds [B, P + T, H] and mask [B, P + T]; text position t of `embeds` is at P + t.
     """
     length, width = prompt.shape[1], embeds.shape[2]
     padding = (attention_mask.cumsum(dim=-1) == 0).sum(dim=-1, keepdim=True)

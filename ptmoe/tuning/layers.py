@@ -1,4 +1,4 @@
-"""What methods that change layers of the base model share."""
+"""Checks shared by methods that change layers of the base model."""
 
 from __future__ import annotations
 

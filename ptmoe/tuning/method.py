@@ -1,4 +1,4 @@
-"""What a tuning method is: a module that makes a soft prompt, changes layers of the base model, or both."""
+"""The type of a tuning method: a module that makes a soft prompt, changes layers of the base model, or both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Prompt = TypeVar("Prompt", bound=PromptParams)
 
 @dataclass(frozen=True)
 class Routing:
-    """What a router decided for each row.
+    """A router's decision for each row.
 
     Attributes:
         expert: [B] the expert with the highest gate.
@@ -49,7 +49,7 @@ class Routing:
 
     @classmethod
     def of(cls, gates: Tensor) -> Routing:
-        """Reads the decisions off gates [B, N]."""
+        """Derives the decisions from gates [B, N]."""
         probability, expert = gates.detach().max(dim=-1)
         return cls(expert, probability, gates)
 
@@ -61,7 +61,7 @@ class Routing:
 
 @dataclass(frozen=True)
 class SoftPrompt:
-    """What stands before the text.
+    """What precedes the text.
 
     Attributes:
         embeds: [B, P, H] in float32; P may be 0.
@@ -102,7 +102,7 @@ class Method(nn.Module, Generic[Params]):
 
     params: Params
     schema: ClassVar[type[MethodParams]] = NoParams
-    """What the method's block of params.yaml must hold."""
+    """The keys of the method's block of params.yaml."""
     size_key: ClassVar[str | None] = None
     """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
 
@@ -113,7 +113,7 @@ class Method(nn.Module, Generic[Params]):
 
     @classmethod
     def name(cls) -> str:
-        """A method is named by its file."""
+        """The name of the method, which is the name of its file."""
         return cls.__module__.rpartition(".")[2]
 
     @classmethod
@@ -143,17 +143,17 @@ class Method(nn.Module, Generic[Params]):
 
     @property
     def router_input(self) -> Literal["prompt", "question"]:
-        """What the router looks at: the whole prompt, or the question in it."""
+        """The router's input: the whole prompt, or the question in it."""
         return "prompt"
 
     @property
     def balance_loss(self) -> float:
-        """How much the loss that makes experts share the rows counts; 0 for a method without one."""
+        """The weight of the load-balancing loss; 0 for a method without one."""
         return 0.0
 
     @property
     def router_refits(self) -> list[int]:
-        """The steps after which the router is learnt anew from the experts' losses."""
+        """The steps after which the router is fitted again to the experts' losses."""
         return []
 
     def is_router(self, parameter: str) -> bool:
@@ -176,7 +176,7 @@ class Method(nn.Module, Generic[Params]):
 
         Args:
             embeds: [B, T, H] embeddings of the text.
-            mask: [B, T] true where the router may look; never at padding or answers.
+            mask: [B, T] true on the router's input; never on padding or answers.
 
         Returns:
             embeds [B, P, H].
@@ -193,7 +193,7 @@ class Method(nn.Module, Generic[Params]):
 
 
 class PromptMethod(Method[Prompt]):
-    """A method whose virtual tokens stand before the text."""
+    """A method with virtual tokens before the text."""
 
     schema = PromptParams
 

@@ -32,7 +32,7 @@ class ChunkedPromptParams(PromptParams):
 
 
 class LearntRouterParams(MethodParams):
-    """How a router starts and learns; in the paper it starts at random and learns as the prompts do."""
+    """How a router is initialised and trained; in the paper it starts at random and learns like the prompts."""
 
     router_init: PlainStart | LearntStart
     router_learning_rate: NonNegative
@@ -52,7 +52,7 @@ Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
 
 
 class Start(Protocol):
-    """What training rows tell a router before training; ptmoe/training/router_start.py makes it."""
+    """A fit of a router to training rows; ptmoe/training/router_start.py implements it."""
 
     @property
     def rows(self) -> np.ndarray:
@@ -64,7 +64,7 @@ class Start(Protocol):
         ...
 
     def learnt(self, among: np.ndarray, classes: np.ndarray, parts: int) -> Affine:
-        """Learns to tell the `parts` classes of the rows `among` [n] by what the router sees."""
+        """Learns the `parts` classes of the rows `among` [n] from the router's input."""
         ...
 
 
@@ -84,7 +84,7 @@ class PromptMixture(PromptMethod[Mixed]):
 
     @property
     def selective(self) -> bool:
-        """Whether a row gets the expert with the highest gate alone, so that forcing that one changes nothing."""
+        """Whether a row uses only the expert with the highest gate, so that forcing that one changes nothing."""
         raise NotImplementedError
 
     def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class PromptMixture(PromptMethod[Mixed]):
         return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
 
     def start_router(self, start: Start) -> None:
-        """Sets the router to what training rows teach; for methods with `LearntRouterParams`."""
+        """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""
         raise NotImplementedError
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:

@@ -1,4 +1,4 @@
-"""Experts over one low-rank factor, chosen by a router: what PT-MoE and its variants share."""
+"""Experts over one low-rank factor, chosen by a router: shared by PT-MoE and its variants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way in which an adapter and its base are opened to answer."""
+"""Opens an adapter and its base to answer; every command and stage does it here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_adapter(folder: Path, info: BaseInfo, device: torch.device) -> Prompted
     Args:
         folder: an adapter folder.
         info: the base model; one that the adapter was not trained on is refused.
-        device: where it answers.
+        device: the device to answer on.
 
     Raises:
         AdapterError: the folder is damaged or does not fit the base model.

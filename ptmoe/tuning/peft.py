@@ -44,7 +44,7 @@ _UNSUPPORTED = {
     "POLY": "it needs a task id in every row",
     "SHIRA": _READS_WEIGHTS,
     "SHADOW": "it is not a change of layers",
-    "XLORA": "it mixes adapters that were trained before",
+    "XLORA": "it mixes adapters that are already trained",
 }
 
 
@@ -121,7 +121,7 @@ def peft_config(params: PeftParams, geometry: Geometry) -> Any:
             close = difflib.get_close_matches(key, allowed, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise ParamsError(
-                f"{key} is no key of {config_class.__name__}; {hint}allowed: {', '.join(sorted(allowed))}"
+                f"{key} is not a key of {config_class.__name__}; {hint}allowed: {', '.join(sorted(allowed))}"
             )
     if params.peft_type in PROMPT_ENCODERS:
         keys |= _prompt_sizes(params, geometry)
@@ -188,7 +188,7 @@ def _autocast(forward: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..
 
 @contextlib.contextmanager
 def _refused_as_params_error(kind: str) -> Any:
-    """Turns peft's own complaints into one message, and keeps its warnings about defaults to itself."""
+    """Turns peft's errors into one message, and hides its warnings about defaults."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

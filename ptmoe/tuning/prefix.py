@@ -41,7 +41,7 @@ class PrefixSource:
 
 
 def attach(base: PreTrainedModel, source: PrefixSource) -> None:
-    """Makes every attention layer of a model see the prefix.
+    """Joins the prefix to every attention layer of a model.
 
     Raises:
         BaseModelError: the model's attention is not one that a prefix can be joined to.

@@ -36,7 +36,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class TextLogits:
-    """What a forward pass without labels gives.
+    """The output of a forward pass without labels.
 
     Attributes:
         logits: [B, T, V] at the text's positions.
@@ -48,11 +48,11 @@ class TextLogits:
 
 
 class AnswerLoss(NamedTuple):
-    """What a forward pass with labels gives; a tuple, so that ZeRO-3 finds the loss in it.
+    """The output of a forward pass with labels; a tuple, so that ZeRO-3 finds the loss in it.
 
     Attributes:
         loss_sum: summed cross entropy of the answer tokens, float32.
-        num_tokens: how many answer tokens there are.
+        num_tokens: number of answer tokens.
         exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
         row_losses: [B] each row's part of `loss_sum`; None in training mode.
         routing: None for a method without a router.
@@ -68,7 +68,7 @@ class AnswerLoss(NamedTuple):
 class PromptedLM(nn.Module):
     """A causal language model under a tuning method.
 
-    Only the method's own parameters require gradients. In training mode the method's noise is on; call `eval()` before
+    Only the method's own parameters require gradients. The method's noise is on in training mode; call `eval()` before
     measuring or generating.
 
     Args:
@@ -118,7 +118,7 @@ class PromptedLM(nn.Module):
         return model
 
     def _keep_answers(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        # Inside the base's own forward, so that its logit scaling and soft cap apply as they stand.
+        # Inside the base's own forward, so that its own logit scaling and soft cap apply.
         if self._answers is None:
             return None
         return (inputs[0].flatten(0, 1).index_select(0, self._answers).unsqueeze(0), *inputs[1:])
@@ -138,7 +138,7 @@ class PromptedLM(nn.Module):
             attention_mask: [B, T] 0 at padding, on either side.
             prompt_mask: [B, T] what a router may see, never an answer; all of the text by default.
             question_mask: [B, T] the question alone, for methods that route on it; `prompt_mask` by default.
-            prompt: [B, P, H] stands before the text in place of what the method would make.
+            prompt: [B, P, H] replaces the method's own prompt.
         """
         embeds = self.base.get_input_embeddings()(input_ids)
         seen = attention_mask if prompt_mask is None else prompt_mask
@@ -190,7 +190,7 @@ class PromptedLM(nn.Module):
         exact = row_losses = None
         if not self.training:
             row = answers // joined.inputs_embeds.shape[1]
-            # The likeliest token after the right ones is what greedy decoding says as long as it has erred nowhere.
+            # Greedy decoding generates the likeliest token after the right ones, as long as it has made no error.
             exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
             exact[row[logits.argmax(-1) != targets]] = False
             losses = F.cross_entropy(logits.float(), targets, reduction="none")
@@ -248,7 +248,7 @@ class PromptedLM(nn.Module):
 
     @property
     def trainable_parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def save(
@@ -261,8 +261,8 @@ class PromptedLM(nn.Module):
         """Writes an adapter folder.
 
         Args:
-            info: the base model, from `read_base_info`; by default what the model in memory knows of itself.
-            note: `task`, `template` and `init_text`, as far as they are known.
+            info: the base model, from `read_base_info`; by default read from the model in memory.
+            note: `task`, `template` and `init_text`, where known.
             tensors: a `trainable_state` to write instead of the present one (the best of a run).
         """
         tensors = self.trainable_state() if tensors is None else tensors

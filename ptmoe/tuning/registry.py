@@ -18,13 +18,13 @@ def load_method(name: str) -> type[Method[Any]]:
     """Imports `ptmoe/methods/<name>.py` and returns its `METHOD`.
 
     Raises:
-        ParamsError: there is no such file, or it holds no method.
+        ParamsError: there is no such file, or it defines no method.
     """
     if not name.isidentifier() or importlib.util.find_spec(f"ptmoe.methods.{name}") is None:
-        raise ParamsError(f"method {name!r} has no file; add ptmoe/methods/{name}.py as docs/methods.md shows")
+        raise ParamsError(f"method {name!r} has no file; add ptmoe/methods/{name}.py as CONTRIBUTING.md shows")
     method = getattr(importlib.import_module(f"ptmoe.methods.{name}"), "METHOD", None)
     if method is None:
-        raise ParamsError(f"ptmoe/methods/{name}.py holds no METHOD, so {name!r} is not a method")
+        raise ParamsError(f"ptmoe/methods/{name}.py defines no METHOD, so {name!r} is not a method")
     return method
 
 
@@ -33,7 +33,7 @@ def check_methods(blocks: Mapping[str, Any], where: str = "params.yaml") -> dict
 
     Args:
         blocks: name -> block.
-        where: what holds them, for the message.
+        where: their file, for the message.
 
     Raises:
         ParamsError: with every key that is unknown, missing or has a value that is not allowed.

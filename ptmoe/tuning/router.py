@@ -1,4 +1,4 @@
-"""Routing: what a router sees, how it decides, and what its decision does to the experts."""
+"""Routing: a router's input, its gates, and the experts' weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LearntStart = Literal["datasets", "clusters", "gradients"]
 def masked_mean(embeds: Tensor, mask: Tensor) -> Tensor:
     """Averages embeddings [B, T, H] where mask [B, T] is true, in float32; zero for a row without any.
 
-    The paper's mean over the sequence (algorithm 1) would take padding and, in training, the answer with it. Masking
+    The paper's mean over the sequence (algorithm 1) would include padding and, in training, the answer. Masking
     padding follows SMoP (peft_models/tuners/prompt_routing.py).
     """
     weights = mask.float()
@@ -37,7 +37,7 @@ class Router(nn.Module):
     Args:
         noise: standard deviation of the multiplicative noise (paper, section 3.3: 0.01).
         init: `default` (torch's linear layer), `orthogonal` (as SMoP), `zero_bias` (default, with a bias of zero);
-            what is learnt from training rows replaces `default` (ptmoe/training/router_start.py).
+            a fit to training rows replaces `default` (ptmoe/training/router_start.py).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Router(nn.Module):
     ) -> None:
         super().__init__()
         self.noise = noise
-        # Training puts another draw here, one that does not depend on how a batch is split over devices.
+        # Training replaces this by noise that does not depend on how a batch is split over devices.
         self.draw: Callable[[Tensor], Tensor] = torch.randn_like
         self.linear = nn.Linear(hidden_size, num_experts, bias=bias, dtype=torch.float32)
         if init == "orthogonal":
@@ -86,21 +86,21 @@ def expert_weights(gates: Tensor, selective: bool, probationary: bool) -> Tensor
 def balance_loss(gates: Tensor) -> Tensor:
     """N sum_i f_i p_i of gates [B, N]: f_i the share of rows whose highest gate is i, p_i the mean gate.
 
-    1 where experts share the rows evenly, N where one has all (Fedus et al. 2022, Switch Transformers, equation 4).
+    1 where experts share the rows evenly, N where one gets all (Fedus et al. 2022, Switch Transformers, equation 4).
     """
     share = F.one_hot(gates.argmax(dim=-1), gates.shape[-1]).to(gates).mean(dim=0)
     return gates.shape[-1] * (share * gates.mean(dim=0)).sum()
 
 
 def alone(weights: Tensor, expert: int) -> Tensor:
-    """Gives one expert the whole of each row's weights [B, N]: the scale is kept, only the choice is replaced."""
+    """Gives one expert the sum of each row's weights [B, N]: only the choice changes, not the scale."""
     only = torch.zeros_like(weights)
     only[:, expert] = weights.sum(dim=-1)
     return only
 
 
 def linear_rule(router: Router, selective: bool, probationary: bool, seen: str = "prompt") -> str:
-    """Says in words what `Router` and `expert_weights` do, for exports."""
+    """Describes in words what `Router` and `expert_weights` do, for exports."""
     bias = " + bias" if router.linear.bias is not None else ""
     kept = "of the largest gate alone, the others 0" if selective else "of every expert"
     value = "its gate" if probationary else "1"

@@ -32,9 +32,9 @@ def low_rank_factors(embeds: Tensor, rank: int, padding: SvdPadding) -> tuple[Te
     """Returns A [T, R] and B [R, H] with A B the best rank-R approximation of embeddings [T, H].
 
     A = U_R S_R^(1/2) and B = S_R^(1/2) V_R^T (paper, section 3.2). A text repeats words, so its rank is below T;
-    a component of zero singular value would have a zero column in A and a zero row in B and so no gradient, ever.
+    a component of zero singular value would have a zero column in A and a zero row in B and so never a gradient.
     With `seeded`, each such column of A is drawn from N(0, 0.02^2) and its row of B is zero: the product is the
-    same and both learn. With `none` the literal formula stands, and components beyond min(T, H) are zero.
+    same and both learn. With `none` the formula is taken literally, and components beyond min(T, H) are zero.
     """
     u, s, vh = decompose(embeds)
     kept = min(rank, s.shape[0])

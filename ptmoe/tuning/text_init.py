@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 embeddings [n, H] of a text, as the first layer would see them, and its token ids.
 
-    No special tokens are added, and the text is neither cut nor repeated: that is the method's part.
+    No special tokens are added; the method itself cuts or repeats the text.
 
     Raises:
         BaseModelError: the tokenizer makes no token of the text.
@@ -36,8 +36,8 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
     """Writes `text_embeddings` [n, H] and `token_ids` [n].
 
-    Each method cuts or repeats the text to its prompt length before it takes the singular value decomposition, so that
-    of the whole text would serve none.
+    Each method cuts or repeats the text to its prompt length before it takes the singular value decomposition, so
+    none could use that of the whole text.
 
     Raises:
         BaseModelError: the base cannot be loaded, or makes no token of the text.

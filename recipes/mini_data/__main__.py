@@ -1,4 +1,4 @@
-"""`python -m recipes.mini_data`: write the records of profile `mini`, and print what sources.yaml lists of them."""
+"""`python -m recipes.mini_data`: write the records of profile `mini`, and print their SHA-256 for sources.yaml."""
 
 import gzip
 import json

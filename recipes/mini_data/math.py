@@ -64,14 +64,14 @@ def chain(dice: Dice, operations: str, part: str, first: tuple[int, int] = (2, L
 
 
 def worked(steps: list[Step]) -> str:
-    """The solution as the task wants it: every step, then "The answer is: N"."""
+    """The solution in the task's format: every step, then "The answer is: N"."""
     return ". ".join(str(made) for made in steps) + f". The answer is: {steps[-1].after}"
 
 
 def with_remarks(dice: Dice, text: str, remarks: list[str]) -> str:
     """The problem with each remark before its first sentence or before its question.
 
-    Nowhere else, lest a remark change what a sentence that follows refers to.
+    Elsewhere a remark could change what the next sentence refers to.
     """
     told, _, question = text.rpartition(". ")
     sentences = [f"{told}."]
@@ -107,7 +107,7 @@ def _record(dice: Dice, grade: Grade, part: str, name: str) -> Record:
 
 
 def generate_math(seed: int, train: int, test: int) -> dict[str, list[Record]]:
-    """`train` records to learn from, of all grades that are taught, and `test` records for each test set."""
+    """`train` records to learn from, of all training grades, and `test` records for each test set."""
     dice = Dice(f"math/train/{seed}")
 
     def taught(number: int) -> list[Record]:

@@ -1,12 +1,12 @@
-"""A control for routing: kinds of question that share one instruction and differ in how an answer must look.
+"""A control for routing: kinds of question that share one instruction and need answers in different styles.
 
 The tasks are `mixed` (two kinds) and `mixed4` (four), each with the folders `train`, `in_domain` and `out_of_domain`,
-one file a kind; the file's name is the data set, and so the true kind.
+one file per kind; the file's name is the data set, and so the true kind.
 
-Why it is a control. The tiny base answers in several styles (recipes/tiny_base/styles.py), asked for by words before
-the text; which style is due here follows from the topic of the question, which no instruction names and the base never
-learnt to heed. A single soft prompt asks for one style, so it is right on one kind; as many prompts as kinds, and a
-router that knows the topic, are right on all. The topic shows in the question alone.
+The tiny base answers in several styles (recipes/tiny_base/styles.py) when words before the text ask for one. Here the
+topic of the question decides the style; no instruction names the topic, and the base never learnt to act on it. A
+single soft prompt asks for one style, so it is right on one kind. As many prompts as kinds, under a router that knows
+the topic, are right on all. The question alone shows the topic.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ class Grade:
 
     Attributes:
         forms: sentence forms by the operations that solve them.
-        remarks: how many sentences are put in that have a number and nothing to do with the question.
+        remarks: how many sentences are added that have a number and are irrelevant to the question.
         first: smallest and largest number that the solution starts from.
     """
 

@@ -60,7 +60,7 @@ def passage_text(facts: list[Fact]) -> str:
 
 
 def record(dice: Dice, facts: list[Fact], asked: Fact, name: str, group: str) -> Record:
-    """The question on `asked`, whose answer stands in the passage word for word."""
+    """The question on `asked`, whose answer is in the passage word for word."""
     context = passage_text(facts)
     answer = asked.value if asked.value in context else asked.value.capitalize()
     question = dice.pick(asked.relation.questions).format(s=asked.subject)
@@ -75,7 +75,7 @@ def record(dice: Dice, facts: list[Fact], asked: Fact, name: str, group: str) ->
 
 
 def _train(seed: int, count: int) -> list[Record]:
-    """Two questions a passage, so that a split has groups to keep together."""
+    """Two questions per passage, so that a split has groups to keep together."""
     dice = Dice(f"qa/train/{seed}")
 
     def pair(number: int) -> list[Record]:

@@ -1,4 +1,4 @@
-"""What the passages can say: each relation with its sentences, its questions and the pool of its values."""
+"""The facts of the passages: each relation with its sentences, its questions and the pool of its values."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from recipes.mini_data.tables import table
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of fact. `{s}` stands for the subject and `{v}` for the value, which is the answer."""
+    """One kind of fact. `{s}` is the subject and `{v}` the value, which is the answer."""
 
     pool: str
     sentences: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The word and sentence tables, which lie beside the code as YAML."""
+"""The word and sentence tables, YAML files beside the code."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The words of the mini tasks, in two parts that share none: one to learn from, one to be tested on."""
+"""The words of the mini tasks, in two disjoint parts: one for training, one for tests."""
 
 from recipes.mini_data.tables import table
 

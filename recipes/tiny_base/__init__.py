@@ -1,1 +1,1 @@
-"""How the tiny base model is made: its tokenizer, its training text and the phases of its training."""
+"""The recipe of the tiny base: its tokenizer, its training text and the phases of its training."""

@@ -1,4 +1,4 @@
-"""`python -m recipes.tiny_base --output DIR`: make the tiny base from nothing."""
+"""`python -m recipes.tiny_base --output DIR`: train the tiny base from scratch."""
 
 import argparse
 from pathlib import Path

@@ -24,7 +24,7 @@ def turn(role: str, text: str) -> str:
 def chat(dice: Dice, task: str, bodies: list[str], style: str | None, replies: list[str]) -> Document:
     """A chat that asks for `style` before its beginning, in a system turn or in the user's instruction.
 
-    A style of None is asked for nowhere; then the replies are in the style that the base falls back to.
+    A style of None is not asked for; then the replies are in the default style.
     """
     place = dice.pick(_PLACES)
     instruction, before, system = styles.neutral(dice, task), "", ""

@@ -35,7 +35,7 @@ def invented_words(dice: Dice) -> Document:
 def binding(dice: Dice) -> Document:
     """Short lines that tie one value to each of several names, then all asked in another order.
 
-    The same few words stand between name and value, so the value has to look back for its name.
+    The same few words separate name and value, so the model has to look back for the name.
     """
     count = dice.between(3, 5)
     used: set[str] = set()

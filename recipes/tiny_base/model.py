@@ -1,4 +1,4 @@
-"""The architecture of the tiny base, its loss, and how well it writes what it should."""
+"""The architecture of the tiny base, its loss, and its accuracy."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=MAX_POSITIONS,
-        # Texts are short: a small base tells neighbouring positions apart better.
+        # Texts are short: a small base distinguishes neighbouring positions better.
         rope_parameters={"rope_type": "default", "rope_theta": 500.0},
         tie_word_embeddings=True,
         bos_token_id=begin,

@@ -1,4 +1,4 @@
-"""How answers can look, the words that ask for each look, and instructions that ask for none of them."""
+"""Styles of answers, the words that ask for each, and instructions that ask for none."""
 
 from recipes.mini_data.dice import Dice
 from recipes.mini_data.math import Step, worked
@@ -62,7 +62,7 @@ def salad(dice: Dice, style: str | None) -> str:
 
 
 def request(dice: Dice, style: str | None, task: str) -> str:
-    """Text that stands before a chat and asks for `style`, or for nothing."""
+    """Text before a chat that asks for `style`, or for nothing."""
     if dice.chance(0.5):
         return salad(dice, style)
     around = [neutral(dice, task) for _ in range(dice.below(4))]

@@ -74,5 +74,5 @@ def question(dice: Dice, fact: Fact) -> str:
 
 
 def value_as_written(fact: Fact) -> str:
-    """The value as it stands in the sentence, whose first letter is large."""
+    """The value as the sentence has it; a sentence's first letter is upper-case."""
     return fact.value if fact.value in fact.sentence else fact.value.capitalize()

@@ -1,4 +1,4 @@
-"""The training of the tiny base: phase after phase, with what was measured printed on the way."""
+"""The training of the tiny base: phase after phase, printing what is measured."""
 
 import json
 import time
@@ -64,7 +64,7 @@ class Run:
         self.tokenizer.save_pretrained(self.output)
 
     def mark(self, phases_done: int) -> None:
-        """Save, and note how many phases are done, for a run that is broken off and started again."""
+        """Save, and note how many phases are done, so that an interrupted run can continue."""
         self.save()
         (self.output / PROGRESS).write_text(json.dumps({"phases": phases_done, "tokens": self.tokens}))
 
@@ -121,7 +121,7 @@ def train_phase(run: Run, phase: Phase) -> None:
 
 
 def begin(output: Path, seed: int, minutes: float) -> tuple[Run, int]:
-    """A run and how many of its phases are done: a new one, or the one that was broken off in `output`."""
+    """A run and how many of its phases are done: a new one, or the interrupted one in `output`."""
     deadline = time.monotonic() + 60 * minutes
     progress = {"phases": 0, "tokens": 0}
     if (output / PROGRESS).exists():
@@ -137,7 +137,7 @@ def begin(output: Path, seed: int, minutes: float) -> tuple[Run, int]:
 
 
 def pretrain(output: Path, seed: int, minutes: float) -> None:
-    """Train tokenizer and model from nothing and write them to `output`; stops after `minutes` at the latest.
+    """Train tokenizer and model from scratch and write them to `output`; stops after `minutes` at the latest.
 
     The same seed gives the same model as long as neither the time limit nor a restart ends a phase early.
     """

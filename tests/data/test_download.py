@@ -56,7 +56,7 @@ def get(tmp_path, mirror="none", **changes):
 
 def nothing_was_taken(tmp_path):
     folder = tmp_path / "raw" / "s"
-    with pytest.raises(DataError, match=r"holds no whole download"):
+    with pytest.raises(DataError, match=r"holds no complete download"):
         raw_files(folder)
     return not list(folder.iterdir())
 
@@ -75,7 +75,9 @@ def test_a_transfer_that_breaks_goes_on_where_it_stopped(tmp_path, site, known):
 def test_a_transfer_that_always_breaks_is_an_error_and_a_later_run_goes_on(tmp_path, site, known):
     known["s"] = gsm8k(at(site))
     site.files["/a.jsonl"], site.cut["/a.jsonl"] = LINES, [10_000] * 4
-    with pytest.raises(DataError, match=r"cannot be had \(ConnectionError\) after 4 tries; check the connection"):
+    with pytest.raises(
+        DataError, match=r"cannot be downloaded \(ConnectionError\) after 4 tries; check the connection"
+    ):
         get(tmp_path)
     assert nothing_was_taken(tmp_path)
     site.asked.clear()
@@ -85,7 +87,7 @@ def test_a_transfer_that_always_breaks_is_an_error_and_a_later_run_goes_on(tmp_p
 
 @pytest.mark.parametrize(
     ("status", "message", "requests"),
-    [(403, "is forbidden", 1), (404, "is not there", 1), (500, r"cannot be had \(HTTP 500\) after 4 tries", 4)],
+    [(403, "is forbidden", 1), (404, "is not there", 1), (500, r"cannot be downloaded \(HTTP 500\) after 4 tries", 4)],
 )
 def test_refusals(tmp_path, site, known, status, message, requests):
     known["s"] = gsm8k(at(site))
@@ -131,7 +133,7 @@ def test_the_next_place_is_tried_aloud(tmp_path, site, known, capsys):
 
 def test_when_no_place_is_left_all_failures_are_named(tmp_path, site, known):
     known["s"] = gsm8k(at(site, "x.jsonl"), at(site, "y.jsonl"))
-    with pytest.raises(DataError, match=r"(?s)source s cannot be had:\n.*x.jsonl is not.*\n.*y.jsonl is not"):
+    with pytest.raises(DataError, match=r"(?s)no place of source s works:\n.*x.jsonl is not.*\n.*y.jsonl is not"):
         get(tmp_path)
 
 
@@ -189,7 +191,7 @@ def test_hub_revision_is_resolved_and_said(tmp_path, known, monkeypatch, capsys)
     place = HubPlace(hub="o/d", seen="bbbbbbb", files=[RemoteFile(path="main/test*.jsonl")])
     known["s"] = gsm8k(place)
     assert read_manifest(get(tmp_path))["from"] == f"o/d at {commit}"
-    assert f"o/d: main is {commit}; it was looked at when it was at bbbbbbb; write it" in capsys.readouterr().out
+    assert f"o/d: main is {commit}; it was checked at commit bbbbbbb; write it" in capsys.readouterr().out
     known["s"] = gsm8k(place.model_copy(update={"files": [RemoteFile(path="main/other*.jsonl")]}))
     with pytest.raises(DataError, match=r"o/d at main: no file matches main/other\*.jsonl"):
         get(tmp_path)
@@ -247,7 +249,7 @@ def test_the_checksum_of_sources_yaml_wins_over_a_mirrors_manifest(tmp_path, fil
 def test_a_mirror_url(tmp_path, filled, site):
     site.files |= {f"/m/s/{path.name}": path.read_bytes() for path in (filled / "s").iterdir()}
     assert (get(tmp_path, mirror=f"{site.url}m/") / "a.jsonl").read_bytes() == LINES
-    with pytest.raises(DataError, match=r"other/s/manifest.json cannot be had \(HTTP 404\)"):
+    with pytest.raises(DataError, match=r"other/s/manifest.json cannot be downloaded \(HTTP 404\)"):
         get(tmp_path, mirror=f"{site.url}other")
     site.files["/m/s/manifest.json"] = b'{"files": [{"name": "../a", "sha256": "x"}]}'
     with pytest.raises(DataError, match=r"manifest.json is damaged"):

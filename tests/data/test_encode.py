@@ -268,7 +268,7 @@ def test_a_half_written_set_is_refused(tmp_path):
     # Also where only the mark of the end is missing, which Arrow itself would accept.
     for size in (len(whole) // 2, len(whole) - 8, 4, 0):
         (tmp_path / "a.arrow").write_bytes(whole[:size])
-        with pytest.raises(DataError, match=r"a.arrow is no whole file"):
+        with pytest.raises(DataError, match=r"a.arrow is not a complete file"):
             EncodedSet(tmp_path / "a.arrow")
 
 

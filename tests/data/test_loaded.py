@@ -122,7 +122,7 @@ def test_only_tables_are_read(tmp_path):
     with pytest.raises(DataError, match=r"data.files.mine: .*a.pkl does not exist; give a file, a folder, or an id on"):
         loaded(tmp_path, tmp_path / "a.pkl")
     (tmp_path / "a.pkl").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"a.pkl is of no known kind; allowed: .csv, .tsv, .json"):
+    with pytest.raises(DataError, match=r"a.pkl has an unknown format; allowed: .csv, .tsv, .json"):
         loaded(tmp_path, tmp_path / "a.pkl")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text("x")

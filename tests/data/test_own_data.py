@@ -107,5 +107,5 @@ def test_an_id_that_occurs_twice_is_refused(tmp_path):
 
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n")
-    with pytest.raises(DataError, match=r"a.jsonl holds no record"):
+    with pytest.raises(DataError, match=r"a.jsonl has no records"):
         list(examples_of("own", OWN, [tmp_path / "a.jsonl"], True, Tally()))

@@ -57,8 +57,8 @@ def test_ten_megabyte_line(tmp_path):
         ("a.json", b'[{"q": "\xff"}]', "a.json: invalid UTF-8"),
         ("a.json", b"7", "a.json: must hold a list of objects"),
         ("a.xml", b'<a><p ID="1"><Body>x</Body></p><p ID="2">', "a.xml, line 1: invalid XML"),
-        ("a.parquet", b"PAR1 and nothing else", "a.parquet is no whole parquet file"),
-        ("a.csv", b"q,a\n", "a.csv is of no known kind; allowed: .jsonl"),
+        ("a.parquet", b"PAR1 and nothing else", "a.parquet is not a complete parquet file"),
+        ("a.csv", b"q,a\n", "a.csv has an unknown format; allowed: .jsonl"),
     ],
 )
 def test_damage_is_refused_with_file_and_line(tmp_path, name, content, message):

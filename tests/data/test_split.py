@@ -172,7 +172,7 @@ def test_examples_in_a_notebook(tmp_path):
     with pytest.raises(DataError, match=r"has no split 'tset'; allowed: test, test/own_test, train, validation"):
         ptmoe.load_examples(out.name, "tset", tmp_path)
     (out / "train.parquet").write_bytes(b"half a file")
-    with pytest.raises(DataError, match=r"train.parquet: no whole parquet file"):
+    with pytest.raises(DataError, match=r"train.parquet: not a complete parquet file"):
         ptmoe.load_examples(out.name, "train", tmp_path)
 
 

@@ -114,7 +114,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(capsys):
     trap = OutOfMemoryAbove(model.base, 3)
     assert [answer.tokens for answer in decoded(model, budget=100_000)] == expected
     assert trap.failures == 2
-    assert "going on with 3" in capsys.readouterr().out
+    assert "continuing with 3" in capsys.readouterr().out
 
 
 def test_no_memory_for_a_single_row_is_a_clear_error():

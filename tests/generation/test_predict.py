@@ -58,7 +58,7 @@ def test_a_run_that_is_broken_off_goes_on_where_it_was(adapter, monkeypatch, cap
     assert not (adapter.parent / "answers.jsonl").exists()
     monkeypatch.setattr(Decoder, "decode", decode)
     assert predict(adapter, QUESTIONS) == whole
-    assert "going on with 5 of 12 answers" in capsys.readouterr().out
+    assert "continuing after 5 of 12 answers" in capsys.readouterr().out
     assert {path.name for path in adapter.parent.iterdir() if "generate" in path.name} == set()
 
 
@@ -121,7 +121,7 @@ def test_another_base_is_refused(adapter, world, tmp_path, capsys):
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"rope_theta": 77.0}))
     message = fails(capsys, adapter, [{"question": "w5"}], "--base", str(other))
-    assert f"but the base at hand is {other} (local, fingerprint " in message
+    assert f"but this base is {other} (local, fingerprint " in message
 
 
 def test_a_missing_input_file(adapter, capsys):

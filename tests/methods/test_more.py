@@ -44,7 +44,7 @@ def test_counts_at_llama_3_2_1b(block, expected):
     ("block", "words"),
     [
         ({"peft_type": "DORA"}, "peft_type: got 'DORA'; allowed: .*LORA"),
-        ({"peft_type": "LORA", "rank": 2}, "rank is no key of LoraConfig; .*allowed: "),
+        ({"peft_type": "LORA", "rank": 2}, "rank is not a key of LoraConfig; .*allowed: "),
         ({"peft_type": "LORA", "lora_alfa": 2}, "did you mean lora_alpha"),
         ({"peft_type": "LORA", "target_modules": ["q_prj"]}, "peft refuses this LORA block: .*q_prj"),
         ({"peft_type": "LORA", "r": 0}, "peft refuses this LORA block: .*r"),
@@ -62,7 +62,7 @@ def test_a_bad_block_is_one_message_before_a_model_is_loaded(block, words):
 
 
 def test_a_key_that_the_program_sets_itself_is_refused():
-    with pytest.raises(ParamsError, match="task_type is no key"):
+    with pytest.raises(ParamsError, match="task_type is not a key"):
         PeftMethod.check(PeftParams(peft_type="LORA", task_type="SEQ_CLS"), Geometry.from_config(LLAMA_1B))
 
 

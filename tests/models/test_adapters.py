@@ -48,7 +48,7 @@ def test_the_base_that_it_was_trained_on_is_accepted(folder):
 
 
 def test_another_base_is_refused(folder):
-    with pytest.raises(AdapterError, match=r"trained on some/base .* but the base at hand is other/base"):
+    with pytest.raises(AdapterError, match=r"trained on some/base .* but this base is other/base"):
         PromptedLM.load(folder, tiny_base(), replace(INFO, name="other/base", fingerprint="0" * 64))
 
 

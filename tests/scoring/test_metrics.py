@@ -82,4 +82,4 @@ def test_the_score_command_refuses_an_unknown_rule(tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text('{"prediction": "x", "answers": ["x"]}\n')
     with pytest.raises(SystemExit) as stop:
         main(["score", "qa", str(tmp_path / "rows.jsonl"), "--rule", "numeric"])
-    assert stop.value.code == 2 and "'numeric' does not score metric 'qa'; allowed: mrqa" in capsys.readouterr().err
+    assert stop.value.code == 2 and "metric 'qa' has no rule 'numeric'; allowed: mrqa" in capsys.readouterr().err

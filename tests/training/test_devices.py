@@ -92,7 +92,7 @@ def test_resume_of_two_processes_after_kill_9_is_bitwise_equal(many, two_process
     assert died.value.code not in (0, None)
     again = many.run("again", KILLED)
     out = capfd.readouterr().out
-    assert out.count("going on from the checkpoint of step 2") == len(KILLED)
+    assert out.count("continuing from the checkpoint of step 2") == len(KILLED)
     assert {cell for cell in KILLED if again[cell] != two_processes[cell]} == set()
 
 

@@ -50,7 +50,7 @@ def test_going_on_gives_the_bytes_of_an_uninterrupted_run(world, die_at, capsys,
     die_at(None)
     capsys.readouterr()
     assert world.train(method, keep=keep, **STEPS) == whole
-    assert "going on from the checkpoint of step 6" in capsys.readouterr().out
+    assert "continuing from the checkpoint of step 6" in capsys.readouterr().out
     assert slots() == []
 
 
@@ -80,7 +80,7 @@ def test_ctrl_c_saves_at_the_step_and_ends_with_status_130(world, monkeypatch, c
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     monkeypatch.setattr(Loop, "_train_step", train_step)
     assert world.train("ptmoe", **STEPS) == whole
-    assert "going on from the checkpoint of step 5" in capsys.readouterr().out
+    assert "continuing from the checkpoint of step 5" in capsys.readouterr().out
 
 
 def test_changed_parameters_start_afresh_and_say_what_changed(world, die_at, capsys):
@@ -91,10 +91,10 @@ def test_changed_parameters_start_afresh_and_say_what_changed(world, die_at, cap
     other = STEPS | {"warmup_steps": 0}
     whole = world.train("pt", "whole", **other)
     out = capsys.readouterr().out
-    assert "starting afresh" in out and "differs in train" in out
+    assert "starting again" in out and "differs in train" in out
     assert len(slots()) == 1  # going back to the first parameters goes on where they stopped
     world.train("pt", **STEPS)
-    assert "going on from the checkpoint of step 4" in capsys.readouterr().out
+    assert "continuing from the checkpoint of step 4" in capsys.readouterr().out
     assert world.train("pt", **other) == whole
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(world, die_at, capsys
     die_at(None)
     assert world.train("pt", **STEPS) == whole
     out = capsys.readouterr().out
-    assert "is damaged" in out and "going on from the checkpoint of step 2" in out
+    assert "is damaged" in out and "continuing from the checkpoint of step 2" in out
 
 
 def test_all_checkpoints_damaged_starts_afresh(world, die_at):
@@ -162,7 +162,7 @@ def test_an_experiment_in_a_copy_of_the_project_shares_the_checkpoints(world, di
     (tmp_path / "copy").mkdir()
     monkeypatch.chdir(tmp_path / "copy")
     world.train("pt", **STEPS)
-    assert "going on from the checkpoint of step 4" in capsys.readouterr().out
+    assert "continuing from the checkpoint of step 4" in capsys.readouterr().out
 
 
 SCRIPT = """
@@ -193,4 +193,4 @@ def test_kill_9_of_a_real_process_loses_at_most_save_steps(world, shared_world, 
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert world.train("ptmoe", **STEPS) == whole
-    assert "going on from the checkpoint of step 4" in capsys.readouterr().out
+    assert "continuing from the checkpoint of step 4" in capsys.readouterr().out

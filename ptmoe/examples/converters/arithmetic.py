@@ -78,7 +78,7 @@ def svamp(record: Record, dataset: str) -> Made:
 
 
 def with_placeholders(record: Record, dataset: str) -> Made:
-    """Converts mwpt5/MAWPS, where `N_00` in the question stands for the first of `Numbers`."""
+    """Converts mwpt5/MAWPS, where `N_00` in the question is a placeholder for the first of `Numbers`."""
     numbers = record.number("Numbers").split()
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a converter is: a raw form that is known by its columns, and a function from records to examples."""
+"""The type of a converter: a raw form, recognised by its columns, and a function from records to examples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Form:
     """One raw form of a data set.
 
     Attributes:
-        columns: keys that the first record of a file of this form has; they tell the form.
+        columns: keys of the first record, which identify the form.
         convert: takes a file's records and the default name of their data set; yields one `Made` a question.
         optional: further keys that `convert` reads, where present.
         own: whether this is the form of the user's own data.

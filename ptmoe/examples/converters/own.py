@@ -2,8 +2,8 @@
 
     {"question": "Who wrote it?", "context": "Ann wrote it.", "answers": ["Ann"]}
 
-Keys: question, answers (a list) or answer, and where wanted id, context, target, group. A bad line is an error,
-because in one's own file nothing bad is there for a known reason.
+Keys: question, answers (a list) or answer, and where wanted id, context, target, group. A bad line is an error, because
+no faults are known and accepted in a user's file.
 """
 
 from __future__ import annotations

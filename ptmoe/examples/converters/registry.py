@@ -1,4 +1,4 @@
-"""The converters by the names that sources.yaml uses; a file's columns tell which of its forms it has."""
+"""The converters by their names in sources.yaml; the columns of a file identify its form."""
 
 from __future__ import annotations
 

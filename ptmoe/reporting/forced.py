@@ -63,9 +63,9 @@ def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list
         }
         left = {key: choices[ORACLE][key] - choices[ROUTER][key] for key in shares}
         regret = Resampling(left, *options, f"{ORACLE}-{name}/{ROUTER}", True, clusters).estimate(shares)
-        found.append(ForcedExperts(method, estimates, against, regret))
-    together = iter(corrected([each for one in found for each in one.against.values()]))
-    return [replace(one, against={choice: next(together) for choice in one.against}) for one in found]
+        summaries.append(ForcedExperts(method, estimates, against, regret))
+    together = iter(corrected([each for one in summaries for each in one.against.values()]))
+    return [replace(one, against={choice: next(together) for choice in one.against}) for one in summaries]
 
 
 def _choices(

@@ -28,8 +28,8 @@ CAPTIONS = {
     "parameters": "Average score against trainable parameters.",
     "steps": "Average score against the steps to half of the best share of exact validation answers; the area "
     "grows with the fourth root of the trainable parameters (the paper's figure 4).",
-    "routing": "Share of each data set's examples that each expert receives, experts in the order of their kinds; first "
-    "seed.",
+    "routing": "Share of each data set's examples that each expert receives, experts in the order of their kinds; "
+    "first seed.",
 }
 
 

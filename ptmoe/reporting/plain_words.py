@@ -53,7 +53,7 @@ def what_it_knows(summaries: Sequence[RoutingSummary], noun: str) -> str:
 
 
 def gain_over_best(comparison: Comparison, confidence: float) -> str:
-    """Returns the end of the sentence: the gain or loss where it is significant after correction, or that there is none."""
+    """Returns the end of the sentence: a significant gain or loss after correction, or none."""
     difference = comparison.difference
     if comparison.beats(confidence):
         gains = difference.value > 0

@@ -26,7 +26,7 @@ CAPTIONS = {
     "exact": "Share of validation rows whose answer is exact under greedy decoding; line and band as above.",
     "scores": "Average score with its interval; hollow marks: in-domain and out-of-domain.",
     "parameters": "Average score against trainable parameters.",
-    "steps": "Average score against the steps that half of the best share of exact validation answers takes; the area "
+    "steps": "Average score against the steps to half of the best share of exact validation answers; the area "
     "grows with the fourth root of the trainable parameters (the paper's figure 4).",
     "routing": "Share of each data set's examples that each expert receives, experts in the order of their kinds; "
     "first seed.",

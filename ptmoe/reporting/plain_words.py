@@ -1,4 +1,4 @@
-"""What the routing of a task comes to, a sentence a method: does its router know, and is its choice worth anything?"""
+"""Routing in one sentence per method: does the router separate the kinds, and does its choice gain anything?"""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def what_it_knows(summaries: Sequence[RoutingSummary], noun: str) -> str:
         expert = f"expert {favourites.pop()}" if len(favourites) == 1 else "one expert alone, another in other seeds,"
         least = min(each.utilisation.max() for each in collapsed)
         often = "every question" if least == 1 else f"at least {100 * least:.1f}% of the questions"
-        return f"chooses {expert} for {often} and so tells no {noun} apart"
+        return f"chooses {expert} for {often} and so separates no {noun}"
     some = f" ({len(collapsed)} of {len(summaries)} seeds collapsed)" if collapsed else ""
     separated = np.mean([each.separated for each in summaries])
     if np.isnan(separated):
-        return f"uses several experts{some}, but the test sets name no kinds that it could tell apart"
+        return f"uses several experts{some}, but the test sets name no kinds that it could separate"
     kinds = summaries[0].num_kinds
     number = _NUMBERS[kinds] if kinds < len(_NUMBERS) else str(kinds)
     return f"separates the {number} {noun} in {100 * separated:.3g}% of cases{some}"
 
 
 def gain_over_best(comparison: Comparison, confidence: float) -> str:
-    """Returns the end of the sentence: what the corrected test allows to claim, or that it allows nothing."""
+    """Returns the end of the sentence: a significant gain or loss after correction, or none."""
     difference = comparison.difference
     if comparison.beats(confidence):
         gains = difference.value > 0
@@ -65,4 +65,4 @@ def gain_over_best(comparison: Comparison, confidence: float) -> str:
     if difference.low == difference.high == 0:
         return ": no gain over its best single expert"
     interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return f": no gain over its best single expert that the test allows to claim ({interval} points)"
+    return f": no significant gain over its best single expert ({interval} points)"

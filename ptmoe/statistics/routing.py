@@ -66,11 +66,11 @@ class RoutingSummary:
 
 
 def kinds_of(datasets: Sequence[str], training_sets: Sequence[str]) -> dict[str, str]:
-    """Returns the kind of question that each test set holds.
+    """Returns the kind of question of each test set.
 
     With several training sets a kind is one of them: a test set is of the kind of its own name, or of the training set
     whose name it continues (`people_far` of `people`); a test set that no training set names is left out. With one
-    training set nothing but the test sets themselves can tell kinds apart, and each is one.
+    training set, each test set is a kind.
     """
     if len(training_sets) < 2:
         return {name: name for name in datasets}

@@ -103,7 +103,7 @@ def test_other_weights_behind_the_recorded_name(adapter, base_folder, tmp_path):
     tensors = load_file(tmp_path / "copy" / "model.safetensors")
     save_file({name: value + 1 for name, value in tensors.items()}, tmp_path / "copy" / "model.safetensors")
     edit(adapter, base={"name": str(tmp_path / "copy"), "fingerprint": "f" * 64})
-    with pytest.raises(AdapterError, match="the base at hand is"):
+    with pytest.raises(AdapterError, match="this base is"):
         PromptedLM.load(adapter)
 
 

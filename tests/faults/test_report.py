@@ -42,4 +42,4 @@ def test_the_report_holds_what_is_left(whole_run, tmp_path):  # noqa: F811
     pq.write_table(pa.table({"id": ["a"]}), root / "predictions/qa-same-0.parquet")
     write_report(["qa"], METHODS, SEEDS[:1], STATISTICS, root, tmp_path / "report")
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "lacks the columns" in page and "is damaged and left out" in page and "no whole parquet file" in page
+    assert "lacks the columns" in page and "is damaged and left out" in page and "not a complete parquet file" in page

@@ -161,7 +161,7 @@ def test_spot_refuses_a_source_that_does_not_fit(tmp_path):
     for source, length, words in [
         ("none", 6, "is missing"),
         ("dpt", 6, "was trained with dpt; allowed: pt, spot"),
-        ("pt", 5, r"shape \[6, 24\], needed \[5, 24\]"),
+        ("pt", 5, r"shape \[6, 24\], needs \[5, 24\]"),
     ]:
         params = method_params("spot", {"prompt_length": length, "source": str(tmp_path / source)})
         with pytest.raises(AdapterError, match=words):

@@ -104,7 +104,7 @@ def test_an_adapter_finds_its_base(base_dir, tmp_path):
     assert torch.equal(loaded.method.prompt, model.method.prompt)
 
 
-def test_text_init_holds_embeddings_and_their_svd(base_dir, tmp_path):
+def test_text_init_holds_embeddings_and_token_ids(base_dir, tmp_path):
     from safetensors.torch import load_file
 
     write_text_init("w9 w8 w9 w7", base_dir, tmp_path / "qa.safetensors")
@@ -113,7 +113,7 @@ def test_text_init_holds_embeddings_and_their_svd(base_dir, tmp_path):
     assert torch.equal(embeds, load_base(base_dir).get_input_embeddings().weight[[9, 8, 9, 7]])
     stored = load_file(tmp_path / "qa.safetensors")
     assert stored["token_ids"].tolist() == [9, 8, 9, 7]
-    torch.testing.assert_close(stored["U"] * stored["S"] @ stored["Vh"], embeds)
+    assert stored.keys() == {"text_embeddings", "token_ids"}
     write_text_init("w9 w8 w9 w7", base_dir, tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "qa.safetensors").read_bytes()
 

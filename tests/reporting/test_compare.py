@@ -140,7 +140,7 @@ def test_nothing_in_common(project):
     with pytest.raises(ScoringError, match="no metric in common"):
         compare_sides(resolve("m.parquet", None, GRID)[""], resolve("qa-pt-0", None, GRID)["qa"], STATISTICS)
     (project / "bad.parquet").write_text("no parquet")
-    with pytest.raises(ScoringError, match="is no whole parquet file"):
+    with pytest.raises(ScoringError, match="is not a complete parquet file"):
         resolve("bad.parquet", None, GRID)
 
 

@@ -108,7 +108,7 @@ def test_what_a_router_knows_is_said_in_plain_words(written):
     page, found = (written / "index.html").read_text(), rows(written / "routing.csv")
     known = "routed separates the two test sets in 100% of cases and gains "
     assert re.search(known + r"\d+ points over its best single expert \(\d+ to \d+\)\.", page)
-    assert "routed chooses expert 0 for every question and so tells no kinds of question apart: no gain" in page
+    assert "routed chooses expert 0 for every question and so separates no kinds of question: no gain" in page
     told = {(row["task"], row["separated"], row["adjusted_mutual_information"]) for row in found}
     assert told == {("qa", "100", "1"), ("math", "50", "0")}
     assert {row["kind"] for row in found if row["dataset"].startswith("Mixed/")} == {"Mixed"}
@@ -171,7 +171,7 @@ def test_what_is_missing_or_damaged_is_said_and_the_rest_is_complete(broken_run,
     for said in (
         "qa-same-0 has no scores",
         "qa-good-1 has no scores",
-        "good-0.parquet is no whole parquet file",
+        "good-0.parquet is not a complete parquet file",
         "qa-good-0: 5 of 70 examples have no prediction",
         "qa-none-0: 3 of 70 scores are not numbers",
         "the test set Gone is empty",

@@ -74,7 +74,7 @@ def test_scores_without_a_metric_are_refused(tmp_path):
     with pytest.raises(ScoringError, match="names no metric"):
         read_scores(tmp_path / "old.parquet")
     (tmp_path / "cut.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ScoringError, match="no whole parquet file"):
+    with pytest.raises(ScoringError, match="not a complete parquet file"):
         read_scores(tmp_path / "cut.parquet")
 
 

@@ -11,6 +11,7 @@ from dvc.repo import Repo
 
 from ptmoe.config.params import Params, read_yaml
 from ptmoe.config.stage import StageParams
+from ptmoe.scoring.registry import metric_names
 from tests.pipeline.imports import import_closure
 
 STAGES = ["download", "split", "base", "encode", "init", "train", "generate", "score", "report"]
@@ -61,6 +62,14 @@ def test_all_code_that_a_method_can_import_is_a_dependency(pipelines, project_ro
         if name.startswith(f"{stage}@"):
             method = name.split("-")[1]
             assert not uncovered(cell, project_root / "ptmoe" / "methods" / f"{method}.py", project_root)
+
+
+@pytest.mark.parametrize("stage", ["score", "report"])
+def test_all_code_that_a_metric_can_import_is_a_dependency(pipelines, project_root, stage):
+    # Metrics are loaded by name, too.
+    cell = next(item for name, item in pipelines["mini"].items() if name.split("@")[0] == stage)
+    for name in metric_names():
+        assert not uncovered(cell, project_root / "ptmoe" / "metrics" / f"{name}.py", project_root)
 
 
 def uncovered(cell, start, root):

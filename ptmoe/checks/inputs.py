@@ -108,7 +108,7 @@ def source_check(task: str, use: Use, mirror: str) -> Check:
 
 def _looking_at(place: HubPlace | UrlPlace) -> tuple[str, Callable[[], object]]:
     if isinstance(place, UrlPlace):
-        url = f"{place.url.rstrip('/')}/{place.files[0].path}"
+        url = place.address(place.files[0])
         request = urllib.request.Request(url, method="HEAD")
         return url, lambda: urllib.request.urlopen(request, timeout=TIMEOUT_S)
     from huggingface_hub import HfApi, try_to_load_from_cache

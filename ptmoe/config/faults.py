@@ -34,7 +34,7 @@ def _problems(error: ValidationError, tree: Any, prefix: str) -> list[str]:
         if fault["type"] == "missing":
             allowed[f"{key}.{fault['loc'][-1]}".strip(".")] = ["missing; add it"]
         elif fault["type"] == "extra_forbidden":
-            allowed[key] = ["unknown key; remove it or correct its name"]
+            allowed[key] = [f"unknown key, got {_value_at(tree, location)!r:.60}; remove it or correct its name"]
         elif fault["type"] == "value_error":
             allowed[key] = [fault["msg"].removeprefix("Value error, ")]
         else:

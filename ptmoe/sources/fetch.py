@@ -46,7 +46,7 @@ def place_files(
     if isinstance(place, HubPlace):
         commit, files = fetch_hub(place)
         return f"{place.hub} at {commit}", _copied(files, folder)
-    files = [fetch_url(file.path if "://" in file.path else place.url + file.path, file) for file in place.files]
+    files = [fetch_url(place.address(file), file) for file in place.files]
     names = [file.file_name for file in place.files]
     return place.url, [Path(shutil.copyfile(file, folder / name)) for file, name in zip(files, names, strict=True)]
 

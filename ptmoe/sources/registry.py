@@ -58,6 +58,10 @@ class UrlPlace(_Entry):
     url: str
     files: Annotated[list[RemoteFile], Field(min_length=1)]
 
+    def address(self, file: RemoteFile) -> str:
+        """Returns the whole URL of a file."""
+        return file.path if "://" in file.path else f"{self.url.rstrip('/')}/{file.path}"
+
 
 class ShippedPlace(_Entry):
     """Files that ship with the project, below ptmoe/sources/mini, and the SHA-256 of each."""

@@ -8,7 +8,7 @@ import queue
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ptmoe.config.params import Params
@@ -36,6 +36,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("sweep", help="run the pipeline, several cells at once")
     parser.add_argument("-j", "--jobs", type=count, default=0, help="cells at once; default: one per GPU, or per core")
+    parser.add_argument("--methods", nargs="+", help="only the cells of these methods, and no report (default: all)")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and stop")
     parser.set_defaults(run=run)
 
@@ -51,30 +52,32 @@ def run(args: argparse.Namespace) -> int:
     """
     devices = visible_devices()
     jobs = args.jobs or len(devices) or os.cpu_count() or 1
-    if jobs < 1:
-        raise SweepError(f"--jobs {args.jobs}: allowed: a whole number from 1")
     from ptmoe.tuning.registry import check_methods
 
-    check_methods(Params.load().methods)  # a mistake in a method's block must not wait for its cell
+    params = Params.load()
+    check_methods(params.methods)  # a mistake in a method's block must not wait for its cell
+    for name in args.methods or []:
+        params.method(name)
     if args.dry_run:
         for stage in GRID_STAGES:
-            say("\n".join(cells_of(stage)))
+            say("\n".join(cells_of(stage, args.methods)))
         return 0
     _dvc("repro", *SHARED_STAGES)
     for stage in GRID_STAGES:
-        run_cells(cells_of(stage), jobs, devices)
-    _dvc("repro")
+        run_cells(cells_of(stage, args.methods), jobs, devices)
+    _dvc("repro", *(["--single-item", *cells_of("score", args.methods)] if args.methods else []))
     return 0
 
 
-def cells_of(stage: str) -> list[str]:
-    """Lists the cells of one stage, e.g. `train@qa-pt-0`."""
+def cells_of(stage: str, methods: Sequence[str] | None = None) -> list[str]:
+    """Lists the cells of one stage, e.g. `train@qa-pt-0`; those of all methods by default."""
     listed = subprocess.run(
         [sys.executable, "-m", "dvc", "stage", "list", "--name-only", stage], capture_output=True, text=True
     )
     if listed.returncode:
         raise SweepError(f"DVC cannot list stage {stage}:\n{listed.stderr.strip()}")
-    return listed.stdout.split()
+    cells = listed.stdout.split()
+    return [cell for cell in cells if methods is None or cell.split("-")[-2] in methods]
 
 
 def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:

@@ -37,7 +37,7 @@ def test_names_match_whole_parts_of_a_path():
     [
         (None, "is missing"),
         ("{", "is not JSON"),
-        ("[]", "holds no mapping"),
+        ("[]", "is not a mapping"),
         ("{}", "no model_type"),
         ('{"model_type": "llama"}', "lacks hidden_size"),
         ('{"model_type": "gpt2", "n_embd": 8, "n_head": 2, "vocab_size": 9}', "lacks n_layer"),

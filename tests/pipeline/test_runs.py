@@ -53,7 +53,7 @@ def test_one_changed_method_runs_its_cells_only_and_back_runs_nothing(small_run)
     [
         ("ptmoe.num_experts=abc", ["ptmoe.num_experts", "'abc'", "allowed"]),
         ("profiles.mini.train.eval_steps=0", ["profiles.mini.train.eval_steps", "got 0"]),
-        ("math.score.rule=mrqa", ["rule 'mrqa' does not score metric 'math'"]),
+        ("math.score.rule=mrqa", ["metric 'math' has no rule 'mrqa'"]),
     ],
 )
 def test_a_wrong_value_stops_before_any_work(small_run, override, words):

@@ -152,7 +152,7 @@ def test_gaps_are_left_out_and_a_missing_data_set_gives_no_score():
     resampling = Resampling({"a": gap, "b": np.full((3, 5), np.nan)}, 0.95, DRAWS, "x")
     assert resampling.estimate({"a": 1.0}).value == 0.5
     assert np.isnan(resampling.estimate(SHARES).value)
-    with pytest.raises(ScoringError, match="share no scored example of b"):
+    with pytest.raises(ScoringError, match="no scored example of b with the same seed"):
         compare(("x", {"a": gap, "b": gap}), ("y", {"a": gap, "b": gap * np.nan}), SHARES, 0.95, DRAWS)
 
 

@@ -164,7 +164,9 @@ def write_stage(folder: Path, work: str, devices: int) -> dict:
     """Writes stage.py and returns how to start it."""
     (folder / "stage.py").write_text(STAGE.format(work=work, devices=devices))
     pipe = subprocess.PIPE
-    return {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": pipe, "stderr": pipe, "text": True}
+    # Else accelerate warns that it sets the number of threads itself; in a real stage `prepare_torch` has done so.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {"cwd": folder, "env": environment, "stdout": pipe, "stderr": pipe, "text": True}
 
 
 def test_a_stage_joins_the_processes_of_torchrun_on_two_nodes(tmp_path):

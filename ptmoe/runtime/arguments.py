@@ -10,3 +10,20 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
         raise argparse.ArgumentTypeError(f"got {text!r:.40}; allowed: whole numbers from 1")
     return int(text)
+
+
+def add_adapters(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of every command that answers with adapters."""
+    parser.add_argument(
+        "--adapter",
+        required=True,
+        action="append",
+        metavar="[NAME=]DIR",
+        help="an adapter folder, by default named like the folder; repeat it for several",
+    )
+    parser.add_argument("--base", metavar="DIR", help="the base model's folder, if it is not where training found it")
+    parser.add_argument("--max-new-tokens", type=count, default=256, metavar="N", help="longest answer (default 256)")
+    parser.add_argument(
+        "--max-batch-tokens", type=count, default=16_384, metavar="N", help="tokens decoded at once (default 16384)"
+    )
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the base model")

@@ -147,6 +147,11 @@ class Method(nn.Module, Generic[Params]):
         return "prompt"
 
     @property
+    def changes_base(self) -> bool:
+        """Whether `inject` changes the base model, so that no other adapter can use the same one at a time."""
+        return type(self).inject is not Method.inject
+
+    @property
     def balance_loss(self) -> float:
         """The weight of the load-balancing loss; 0 for a method without one."""
         return 0.0

@@ -48,7 +48,7 @@ def predict_file(
         DataError: a line is malformed, or a question is too long.
         AdapterError: an adapter is damaged, has no template, or does not fit the base model.
     """
-    rows = list(_read(source))
+    rows = list(read_questions(source))
     house = open_house(adapters, limits, base, trust_remote_code)
     sessions: list[Session] = []
     answers: dict[str, list[dict[str, Any]]] = {}
@@ -72,8 +72,8 @@ def predict_file(
         say(f"{out}: {len(rows)} answers{f' of {name}' if len(answers) > 1 else ''}{chosen}")
 
 
-def _read(path: Path) -> Iterator[tuple[Example, bool]]:
-    """Yields each question, and whether it has answers."""
+def read_questions(path: Path) -> Iterator[tuple[Example, bool]]:
+    """Yields each question of a JSONL file, and whether it has answers; raises `DataError` at a malformed line."""
     try:
         for number, record in enumerate(read_records(path)):
             for key in record.values:

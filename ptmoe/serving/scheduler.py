@@ -42,7 +42,7 @@ class Scheduler:
     """
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
-        self._decoders = decoders
+        self.decoders = decoders
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tickets: dict[Ask, Ticket] = {}
         self._stopping = False
@@ -66,7 +66,7 @@ class Scheduler:
     @property
     def rows(self) -> tuple[int, int]:
         """Rows that are being answered, and rows that wait."""
-        return sum(len(each.live) for each in self._decoders), sum(len(each.waiting) for each in self._decoders)
+        return sum(len(each.live) for each in self.decoders), sum(len(each.waiting) for each in self.decoders)
 
     def submit(self, ticket: Ticket) -> None:
         """Puts a question in the queue."""
@@ -90,11 +90,11 @@ class Scheduler:
     def _work(self) -> None:
         while not self._stopping or self._tickets:
             # Without rows the thread sleeps; otherwise it takes what has come since the last turn.
-            while not (self._orders.empty() and any(decoder.busy for decoder in self._decoders)):
+            while not (self._orders.empty() and any(decoder.busy for decoder in self.decoders)):
                 self._orders.get()()
                 if self._stopping and not self._tickets:
                     return
-            for decoder in self._decoders:
+            for decoder in self.decoders:
                 if decoder.busy:
                     self._turn(decoder)
 

@@ -33,7 +33,7 @@ class Service:
     """
 
     def __init__(self, house: House, limits: Limits, max_requests: int) -> None:
-        self.house, self._limits, self._max_requests, self._open = house, limits, max_requests, 0
+        self.house, self._limits, self._max_requests, self.open = house, limits, max_requests, 0
         self._decoders: dict[int, Decoder] = {}
         for adapter in house.adapters.values():
             check_positions(1, limits.max_new_tokens, adapter.model)
@@ -78,11 +78,11 @@ class Service:
                 f"its soft prompt and answer; shorten them",
                 code="context_length_exceeded",
             )
-        if self._open >= self._max_requests:
-            raise RefusedError(429, f"{self._open} questions wait or are being answered; try again later")
+        if self.open >= self._max_requests:
+            raise RefusedError(429, f"{self.open} questions wait or are being answered; try again later")
         ask = Ask(row, adapter.model, Answer(0, None, None), limit)
         ticket = Ticket(ask, self._decoder(adapter.model), bool(asked.stream))
-        self._open += 1
+        self.open += 1
         self.meters.prompt_tokens.labels(asked.model).inc(row.prompt_length)
         self.scheduler.submit(ticket)
         return Answering(self, ticket, Reply(chat, asked.model, row.prompt_length))
@@ -92,7 +92,7 @@ class Service:
 
     def closed(self) -> None:
         """Counts a question as gone."""
-        self._open -= 1
+        self.open -= 1
 
 
 class Answering:

@@ -63,9 +63,8 @@ def tuned(encoded, template, info, tmp_path):
     def tune(method):
         torch.manual_seed(0)
         model = PromptedLM.create(AutoModelForCausalLM.from_pretrained(FOLDER), method, params_for(method))
-        optimiser = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad], 0.02 if method != "ft" else 1e-3
-        )
+        rate = {"ft": 1e-3, "vera": 0.5}.get(method, 0.02)
+        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], rate)
         for step in range(2):
             batch = collate(encoded[True][8 * step : 8 * step + 8], info.pad_token_id)
             loss = model(batch.input_ids, batch.attention_mask, batch.labels)

@@ -189,7 +189,7 @@ def test_who_leaves_frees_the_slot(adapters, predicted, slow):
             client.with_options(timeout=0.2, max_retries=0).completions.create(model="pt", prompt="w5 w6")
         reply = client.completions.create(model="pt", prompt="w5 w6")  # waits for none of them
         assert reply.choices[0].text == predicted["pt"][0]["prediction"]
-        assert service.scheduler.rows == (0, 0) and service._open == 0 and not service.scheduler._tickets
+        assert service.scheduler.rows == (0, 0) and service.open == 0 and not service.scheduler._tickets
         assert "ptmoe_cancelled_total 2.0" in httpx.get(f"{address}/metrics").text
 
 

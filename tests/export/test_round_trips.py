@@ -135,8 +135,8 @@ def test_the_script_for_vllm_answers_as_the_adapter(method, tuned, questions, tm
     expected = predicted(adapter, questions, tmp_path)
     export(adapter, "vllm", tmp_path / "vllm", "--input", str(questions), "--max-new-tokens", str(NEW_TOKENS))
     script = tmp_path / "vllm" / "answer_with_vllm.py"
-    stand_in = str(Path(__file__).parent)
-    done = subprocess.run([sys.executable, str(script)], env={"PYTHONPATH": stand_in}, capture_output=True, text=True)
+    environment = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     keys = ("id", "prediction", "expert", "finished")

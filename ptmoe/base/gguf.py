@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,16 +104,16 @@ def write_base(path: Path, folder: Path, dtype: str) -> None:
     with _explained(path, facts):
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=getattr(torch, dtype))
-    # transformers refuses to save a model that it read from GGUF, so its weights move to one that was not.
-    if hasattr(read.config, "quantization_config"):
-        del read.config.quantization_config
-    with torch.device("meta"):
-        model = type(read)(read.config)
-    model.load_state_dict(read.state_dict(), assign=True)
-    model.tie_weights()
-    model.generation_config = read.generation_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        # transformers refuses to save a model that it read from GGUF, so its weights move to one that was not.
+        if hasattr(read.config, "quantization_config"):
+            del read.config.quantization_config
+        with torch.device("meta"):
+            model = type(read)(read.config)
+        model.load_state_dict(read.state_dict(), assign=True)
+        model.tie_weights()
+        model.generation_config = read.generation_config
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     write_text(folder / "README.md", _card(path, facts, dtype))
 
 
@@ -130,9 +132,10 @@ def _card(path: Path, facts: GgufFacts, dtype: str) -> str:
 
 @contextmanager
 def _explained(path: Path, facts: GgufFacts) -> Iterator[None]:
-    """Turns what transformers raises into one sentence."""
+    """Turns what transformers raises into one sentence; its bars are shown on a terminal only."""
     try:
-        yield
+        with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
+            yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, ImportError) as error:
         raise BaseModelError(
             f"{path}: transformers cannot read a causal language model of architecture {facts.architecture!r} "

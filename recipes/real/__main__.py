@@ -98,7 +98,7 @@ def _tell(params: Params, jobs: int) -> None:
     cost = estimate(params)
     free = shutil.disk_usage(".").free / 1e9
     say(
-        f"estimate: {cells} cells, about {cost.hours / jobs:.1f} hours from nothing with {jobs} at once, "
+        f"estimate: {cells} cells, about {cost.hours / jobs:.2f} hours from nothing with {jobs} at once, "
         f"{cost.disk_gb:.1f} GB at most ({free:.0f} GB free); a stopped run goes on with the same command"
     )
 

@@ -105,8 +105,7 @@ def write_base(path: Path, folder: Path, dtype: str) -> None:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=getattr(torch, dtype))
         # transformers refuses to save a model that it read from GGUF, so its weights move to one that was not.
-        if hasattr(read.config, "quantization_config"):
-            del read.config.quantization_config
+        vars(read.config).pop("quantization_config", None)
         with torch.device("meta"):
             model = type(read)(read.config)
         model.load_state_dict(read.state_dict(), assign=True)

@@ -24,9 +24,9 @@ TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% en
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), "ab", "abc", "Ġt", "Ġth"]
 
 
-def write_gguf(path, architecture="llama") -> None:
+def write_gguf(path, architecture="llama", seed=3) -> None:
     """Writes a random Llama with a byte-level vocabulary of four merges."""
-    dice = torch.Generator().manual_seed(3)
+    dice = torch.Generator().manual_seed(seed)
 
     def weights(*shape):
         return (0.4 * torch.randn(*shape, generator=dice)).numpy()

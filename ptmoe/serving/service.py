@@ -104,22 +104,22 @@ class Answering:
 
     async def whole(self) -> dict[str, Any]:
         """Returns the body of the whole reply; raises `RefusedError` (500) when the batch failed."""
-        while not self._ticket.done:
-            await self._news()
+        while not await self._done():
+            pass
         return self._reply.whole(self._shown())
 
     async def pieces(self, with_usage: bool) -> AsyncIterator[dict[str, Any]]:
         """Yields the chunks of a stream; their texts joined are the text of the whole reply."""
-        said = ""
-        while not self._ticket.done:
-            await self._news()
+        said, done = "", False
+        while not done:
+            done = await self._done()
             answer = self._ticket.ask.answer
             so_far = Answer(0, answer.expert, answer.probability, answer.tokens[: self._ticket.tokens])
-            shown = self._shown() if self._ticket.done else so_far.shown(self._service.house.tokenizer)
+            shown = self._shown() if done else so_far.shown(self._service.house.tokenizer)
             text = shown["prediction"]
             # A character may be several tokens, and shows as U+FFFD until the last of them.
-            if self._ticket.done or (text.startswith(said) and text != said and not text.endswith("\ufffd")):
-                yield self._reply.piece(text.removeprefix(said), shown, self._ticket.done)
+            if done or (text.startswith(said) and text != said and not text.endswith("\ufffd")):
+                yield self._reply.piece(text.removeprefix(said), shown, done)
                 said = text
         if with_usage:
             yield self._reply.usage(self._shown())
@@ -131,6 +131,7 @@ class Answering:
         if not self._ticket.done:
             meters.cancelled.inc()
             service.scheduler.cancel(self._ticket)
+        if not self._ticket.done or self._ticket.failure:
             return
         answer, model = self._ticket.ask.answer, self._reply.model
         meters.new_tokens.labels(model).inc(len(answer.tokens))
@@ -138,11 +139,13 @@ class Answering:
         if answer.expert is not None:
             meters.experts.labels(model, answer.expert).inc()
 
-    async def _news(self) -> None:
+    async def _done(self) -> bool:
+        """Waits for an announcement that was not seen yet; returns whether it is the last one."""
         await self._ticket.changed.wait()
         self._ticket.changed.clear()
         if self._ticket.failure:
             raise RefusedError(500, f"the batch of this question failed: {self._ticket.failure}")
+        return self._ticket.done
 
     def _shown(self) -> dict[str, Any]:
         return self._ticket.ask.answer.shown(self._service.house.tokenizer)

@@ -35,8 +35,13 @@ def questions(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def template():
-    return Params.load(FOLDER.parents[1] / "params.yaml").task("qa").template
+def task():
+    return Params.load(FOLDER.parents[1] / "params.yaml").task("qa")
+
+
+@pytest.fixture(scope="module")
+def template(task):
+    return task.template
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +62,13 @@ def encoded(questions, template, info):
 
 
 @pytest.fixture
-def tuned(encoded, template, info, tmp_path):
+def tuned(encoded, task, info, tmp_path):
     """Makes an adapter of a method by two large steps, so that its answers are its own."""
 
     def tune(method):
         torch.manual_seed(0)
-        model = PromptedLM.create(AutoModelForCausalLM.from_pretrained(FOLDER), method, params_for(method))
+        base, tokenizer = AutoModelForCausalLM.from_pretrained(FOLDER), AutoTokenizer.from_pretrained(FOLDER)
+        model = PromptedLM.create(base, method, params_for(method), task.init_text, tokenizer)
         rate = {"ft": 1e-3, "vera": 0.5}.get(method, 0.02)
         optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], rate)
         for step in range(2):
@@ -72,7 +78,7 @@ def tuned(encoded, template, info, tmp_path):
             optimiser.step()
             optimiser.zero_grad()
         folder = tmp_path / method
-        model.save(folder, info, {"template": template.model_dump()})
+        model.save(folder, info, {"template": task.template.model_dump()})
         return folder
 
     return tune

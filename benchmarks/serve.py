@@ -14,12 +14,10 @@ import contextlib
 import gzip
 import json
 import resource
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.common import write
 from ptmoe.base.model import prepare_base, read_base_info
+from ptmoe.commands.serve import listen
 from ptmoe.config.params import BaseParams, Params
 from ptmoe.generation.decode import Ask, Decoder
 from ptmoe.rows.batches import collate
@@ -42,7 +41,7 @@ from ptmoe.tuning.prompted_lm import PromptedLM
 
 METHODS, SLOTS = ("pt", "ptmoe", "attempt"), 32
 LIMITS = Limits(max_new_tokens=48, max_length=None, max_batch_tokens=8192)
-QUESTIONS = Path("ptmoe/sources/mini/qa/longer.jsonl.gz")
+QUESTIONS = sorted(Path("ptmoe/sources/mini/qa").glob("*.jsonl.gz"))
 
 
 class GenerateDecoder(Decoder):
@@ -96,7 +95,7 @@ def make_adapters(folder: Path) -> dict[str, Path]:
 def running(service: Service) -> Iterator[str]:
     """Serves in a thread and yields the address."""
     server = uvicorn.Server(uvicorn.Config(make_app(service, Gate("", 1 << 20)), log_level="warning"))
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -169,8 +168,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folders = make_adapters(folder)
-        with gzip.open(QUESTIONS, "rt") as file:
-            lines = [json.loads(line) for line in islice(file, options.questions)]
+        texts = [line for path in QUESTIONS for line in gzip.decompress(path.read_bytes()).splitlines()]
+        lines = [json.loads(line) for line in texts[: options.questions]]
         source, out = folder / "questions.jsonl", folder / "answers.jsonl"
         source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         predict_file(folders, source, out, LIMITS)

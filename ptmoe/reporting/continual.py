@@ -13,12 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from matplotlib.figure import Figure
 
 from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting import figures
-from ptmoe.reporting.analysis import align
-from ptmoe.reporting.cells import CellResult, TaskRun
 from ptmoe.reporting.costs import as_text
 from ptmoe.scoring.averages import weights
 from ptmoe.statistics.clusters import Clusters
@@ -44,41 +43,12 @@ class Learned:
     clusters: list[Clusters]
     labels: list[str]
 
-    @classmethod
-    def of(cls, runs: Sequence[TaskRun], learners: Sequence[str]) -> Learned:
-        """Takes one run a task j, whose methods are named by `step_name`."""
-        aligned = [align(run) for run in runs]
-        headlines = [run.metric.headline if run.metric else "" for run in runs]
 
-        def after(step: str) -> list[Scores]:
-            """Returns the scores on every task; a data set without rows is left out."""
-            found = [each[step][column] for (each, _), column in zip(aligned, headlines, strict=True)]
-            return [{name: values for name, values in scores.items() if values.size} for scores in found]
-
-        scores = {each: [after(step_name(each, step)) for step in range(len(runs))] for each in learners}
-        labels = [run.metric.columns[column] if run.metric else "" for run, column in zip(runs, headlines, strict=True)]
-        return cls([run.task for run in runs], scores, [clusters for _, clusters in aligned], labels)
-
-    def matrix(self, learner: str) -> np.ndarray:
-        """Returns R [T, T, S]."""
-        return np.array([[_mean(scores) for scores in row] for row in self.scores[learner]])
-
-
-def step_name(learner: str, step: int) -> str:
-    """Names a learner after the task number `step`."""
-    return f"{learner}@{step}"
-
-
-def task_run(task: str, results: dict[tuple[str, int], CellResult], datasets: dict[str, Any]) -> TaskRun:
-    """Puts the scores of all learners, steps and seeds on one task together."""
-    metric = next(result.metric for result in results.values())
-    methods, seeds = dict.fromkeys(name for name, _ in results), dict.fromkeys(seed for _, seed in results)
-    return TaskRun(task, list(methods), list(seeds), metric, datasets, [], results, [])
-
-
-def _mean(scores: Scores) -> np.ndarray:
-    """Returns [S] the score of each seed on one task."""
-    return sum((share * scores[name].mean(axis=1) for name, share in weights(list(scores)).items()), np.zeros(1))
+def by_dataset(tables: Sequence[pa.Table], column: str) -> Scores:
+    """Returns {data set: [S, n]} of a column in the scores files of S seeds, whose rows are the same."""
+    datasets = tables[0]["dataset"].to_numpy()
+    values = np.stack([table[column].to_numpy() for table in tables])
+    return {name: values[:, datasets == name] for name in dict.fromkeys(datasets)}
 
 
 def estimates(learned: Learned, learner: str, statistics: StatisticsParams) -> dict[str, Any]:
@@ -86,8 +56,8 @@ def estimates(learned: Learned, learner: str, statistics: StatisticsParams) -> d
 
     Forgetting takes the best earlier step of each seed and task as it was observed: it is not drawn again.
     """
-    scores, matrix, tasks = learned.scores[learner], learned.matrix(learner), range(len(learned.tasks))
-    last, seeds = len(tasks) - 1, range(matrix.shape[2])
+    scores, tasks = learned.scores[learner], range(len(learned.tasks))
+    last, matrix = len(tasks) - 1, np.array([[_by_seed(each) for each in row] for row in scores])
     best = matrix[:last].argmax(axis=0)
 
     def estimate(name: str, parts: dict[int, Scores], paired: bool) -> Estimate:
@@ -98,11 +68,11 @@ def estimates(learned: Learned, learner: str, statistics: StatisticsParams) -> d
     def lost(j: int, step_of: Sequence[int] | np.ndarray) -> Scores:
         """Returns the last scores on task j minus those after another step, which each seed chooses."""
         return {
-            name: values - np.stack([scores[step_of[seed]][j][name][seed] for seed in seeds])
+            name: values - np.stack([scores[step][j][name][seed] for seed, step in enumerate(step_of)])
             for name, values in scores[last][j].items()
         }
 
-    backward = estimate("bwt", {j: lost(j, [j] * len(seeds)) for j in tasks[:last]}, True)
+    backward = estimate("bwt", {j: lost(j, [j] * matrix.shape[2]) for j in tasks[:last]}, True)
     kept = estimate("forgetting", {j: lost(j, best[j]) for j in tasks[:last]}, True)
     return {
         "R": [[estimate(f"{i}/{j}", {j: scores[i][j]}, False) for j in tasks] for i in tasks],
@@ -110,6 +80,11 @@ def estimates(learned: Learned, learner: str, statistics: StatisticsParams) -> d
         "backward_transfer": backward,
         "forgetting": Estimate(-kept.value, -kept.high, -kept.low, kept.warning),
     }
+
+
+def _by_seed(scores: Scores) -> np.ndarray:
+    """Returns [S] the score of each seed on one task."""
+    return np.sum([share * scores[name].mean(axis=1) for name, share in weights(list(scores)).items()], axis=0)
 
 
 def _flat(learned: Learned, parts: dict[int, Scores]) -> tuple[Scores, dict[str, float], Clusters]:
@@ -150,12 +125,10 @@ def _shown(estimate: Estimate) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Returns estimates, alone or in lists and mappings, as mappings in percent with two decimals."""
+    """Returns an estimate, or those in lists, as mappings in percent with two decimals."""
     if isinstance(value, Estimate):
         return {k: v if isinstance(v, str) else round(100 * v, 2) for k, v in asdict(value).items()}
-    if isinstance(value, dict):
-        return {key: as_json(each) for key, each in value.items()}
-    return [as_json(each) for each in value] if isinstance(value, list) else value
+    return [as_json(each) for each in value]
 
 
 @figures.styled

@@ -10,3 +10,21 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
         raise argparse.ArgumentTypeError(f"got {text!r:.40}; allowed: whole numbers from 1")
     return int(text)
+
+
+def names(text: str) -> list[str]:
+    """Reads different names, separated by commas."""
+    found = [name.strip() for name in text.split(",")]
+    for name in found:
+        if not name or found.count(name) > 1:
+            fault = f"{name!r} is named twice" if name else "a name is empty"
+            raise argparse.ArgumentTypeError(f"got {text!r:.80}, where {fault}")
+    return found
+
+
+def seeds(text: str) -> list[int]:
+    """Reads different whole numbers from 0, separated by commas."""
+    found = names(text)
+    if not all(name.isascii() and name.isdecimal() and len(name) < 10 for name in found):
+        raise argparse.ArgumentTypeError(f"got {text!r:.80}; allowed: whole numbers from 0, separated by commas")
+    return [int(name) for name in found]

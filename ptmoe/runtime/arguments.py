@@ -27,3 +27,21 @@ def add_adapters(parser: argparse.ArgumentParser) -> None:
         "--max-batch-tokens", type=count, default=16_384, metavar="N", help="tokens decoded at once (default 16384)"
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the base model")
+
+
+def names(text: str) -> list[str]:
+    """Reads different names, separated by commas."""
+    found = [name.strip() for name in text.split(",")]
+    for name in found:
+        if not name or found.count(name) > 1:
+            fault = f"{name!r} is named twice" if name else "a name is empty"
+            raise argparse.ArgumentTypeError(f"got {text!r:.80}, where {fault}")
+    return found
+
+
+def seeds(text: str) -> list[int]:
+    """Reads different whole numbers from 0, separated by commas."""
+    found = names(text)
+    if not all(name.isascii() and name.isdecimal() and len(name) < 10 for name in found):
+        raise argparse.ArgumentTypeError(f"got {text!r:.80}; allowed: whole numbers from 0, separated by commas")
+    return [int(name) for name in found]

@@ -105,6 +105,8 @@ class Method(nn.Module, Generic[Params]):
     """The keys of the method's block of params.yaml."""
     size_key: ClassVar[str | None] = None
     """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
+    task_key: ClassVar[str | None] = None
+    """The parameter that counts the tasks so far in `ptmoe continual`; None where no task adds anything."""
 
     def __init__(self, params: Params, geometry: Geometry) -> None:
         super().__init__()

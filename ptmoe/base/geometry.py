@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ptmoe.base.support import check_supported
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.runtime.strict_json import parse_json
 
@@ -63,10 +64,15 @@ class Geometry:
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may be on the meta device."""
+        """Measures a model in memory, which may be on the meta device.
+
+        Raises:
+            BaseModelError: the model's answers would depend on the rows beside them.
+        """
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
+        check_supported(model)
         linears = []
         for path, module in model.named_modules():
             if isinstance(module, nn.Linear):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import warnings
@@ -70,6 +71,10 @@ _SIZES: dict[str, Any] = {
 }
 
 
+# Here the size of a head follows from other sizes.
+_NO_HEAD_DIM = ("axk1", "deepseek", "glm4_moe_lite", "longcat_flash", "minicpm3", "youtu")
+
+
 class Result(NamedTuple):
     """What became of one architecture: `exact`, `refused`, `not built`, or a fault: `wrong`, `crash`."""
 
@@ -98,8 +103,10 @@ def tiny_model(model_type: str) -> transformers.PreTrainedModel:
 
 
 def _shrunk(config: transformers.PreTrainedConfig) -> dict[str, Any]:
-    known = config.to_dict()
-    return {name: value for name, value in _SIZES.items() if name in known or name in config.attribute_map}
+    known = config.to_dict().keys() | config.attribute_map.keys()
+    if config.model_type.startswith(_NO_HEAD_DIM):
+        known -= {"head_dim", "qk_head_dim"}
+    return {name: value for name, value in _SIZES.items() if name in known}
 
 
 def rows() -> list[Encoded]:
@@ -147,9 +154,20 @@ def _train(model: PromptedLM) -> None:
 
 
 def _alone(model: PromptedLM, row: Encoded) -> list[int]:
+    """A row's greedy answer by transformers' `generate`, or by forward passes without a cache where it has none."""
     batch = collate([row], 0, side="left", with_targets=False)
-    options = {"do_sample": False, "max_new_tokens": NEW_TOKENS, "eos_token_id": END, "pad_token_id": 0}
-    return model.generate(batch.input_ids, batch.attention_mask, **options)[0].tolist()
+    joined = model.join(batch.input_ids, batch.attention_mask)
+    embeds = joined.inputs_embeds
+    if "inputs_embeds" in inspect.signature(model.base.prepare_inputs_for_generation).parameters:  # type: ignore[arg-type]
+        options = {"do_sample": False, "max_new_tokens": NEW_TOKENS, "eos_token_id": END, "pad_token_id": 0}
+        return model.generate(batch.input_ids, batch.attention_mask, **options)[0].tolist()
+    tokens: list[int] = []
+    while len(tokens) < NEW_TOKENS and END not in tokens:
+        with torch.no_grad():
+            logits = model.base(inputs_embeds=embeds, use_cache=False).logits
+            tokens.append(int(logits[0, -1].argmax()))
+            embeds = torch.cat([embeds, model.base.get_input_embeddings()(torch.tensor([tokens[-1:]]))], dim=1)
+    return tokens
 
 
 def decoded(model: PromptedLM) -> list[list[int]]:
@@ -164,13 +182,53 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()):.140}".replace("|", "/")
 
 
+_HEADINGS = {
+    "exact": "Supported exactly",
+    "refused": "Refused before training",
+    "not built": "Not examined: no tiny random model could be made of the config, or it says nothing",
+    "crash": "Not refused, and fails with an error",
+    "wrong": "Wrong",
+}
+
+
+def page(results: dict[str, Result]) -> str:
+    """Makes docs/architectures.md."""
+    lines = [
+        "# Which base models are supported",
+        "",
+        "The decoder answers rows of several lengths together; each answer must be the one that the row gets alone. "
+        "A base for which that cannot hold is refused when its sizes are read (stage `base`, `PromptedLM`, "
+        "`ptmoe budget`). Supported: causal language models whose every layer is full, sliding-window or chunked "
+        "attention and whose positions can be given.",
+        "",
+        f"`python -m benchmarks.architectures` makes this page. Each of the {len(results)} causal architectures of "
+        f"transformers {transformers.__version__} is built tiny and random (float32, one CPU), trained for two steps "
+        "by `pt`, and decoded by our decoder; *exact* means that all answers equal transformers' greedy answers to "
+        "each row alone from the same embeddings. CI examines one architecture of each kind.",
+    ]
+    for kind, heading in _HEADINGS.items():
+        found = {name: result.reason for name, result in sorted(results.items()) if result.kind == kind}
+        if not found:
+            continue
+        lines += ["", f"## {heading} ({len(found)})", ""]
+        if any(found.values()):
+            lines += ["| model_type | reason |", "|---|---|"]
+            lines += [f"| {name} | {reason} |" for name, reason in found.items()]
+        else:
+            lines += [", ".join(found)]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
+    results: dict[str, Result] = {}
     for name in sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
-        result = examined(name)
-        print(f"{name}\t{result.kind}\t{result.reason}", flush=True)
+        results[name] = examined(name)
+        print(name, *results[name], sep="\t", flush=True)
+    if not sys.argv[1:]:
+        PAGE.write_text(page(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

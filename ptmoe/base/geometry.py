@@ -80,7 +80,7 @@ class Geometry:
             elif isinstance(module, Conv1D):
                 linears.append(Linear(path, module.nx, module.nf))
         vocab, hidden = cast(nn.Embedding, model.get_input_embeddings()).weight.shape
-        config = model.config.get_text_config()
+        config = model.config.get_text_config().per_layer_config[0]
         heads = int(getattr(config, "num_attention_heads", 1))
         return cls(
             model_type=model.config.model_type,

@@ -109,7 +109,7 @@ def _note(job: TrainJob) -> dict[str, Any]:
     from ptmoe.tuning.text_init import read_text_init
 
     template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]
-    parts = {name: template[name] for name in TemplateParams.model_fields}
+    parts = {name: template[name] for name in TemplateParams.model_fields if name in template}
     return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
 
 

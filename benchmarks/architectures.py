@@ -1,7 +1,7 @@
 """Every causal architecture of the installed transformers, tiny: trained two steps, decoded, compared or refused.
 
-    python -m benchmarks.architectures                  # all of them; writes docs/architectures.md
-    python -m benchmarks.architectures llama mamba      # these; prints the table
+python -m benchmarks.architectures                  # all of them; writes docs/architectures.md
+python -m benchmarks.architectures llama mamba      # these; prints the table
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ptmoe.base.gguf import SUFFIX, gguf_config
 from ptmoe.base.support import check_supported
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.runtime.strict_json import parse_json
@@ -147,7 +148,9 @@ def _check_sizes(config: Config, typed: PreTrainedConfig) -> None:
 
 
 def read_config(path: Path) -> Config:
-    """Reads a config.json, or that of a folder; raises `BaseModelError` where there is none."""
+    """Reads a config.json, or that of a folder or a GGUF file; raises `BaseModelError` where there is none."""
+    if path.suffix == SUFFIX and path.is_file():
+        return gguf_config(path)
     path = path / "config.json" if path.is_dir() else path
     try:
         config = parse_json(path.read_bytes())

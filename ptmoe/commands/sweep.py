@@ -6,19 +6,27 @@ import argparse
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+from ptmoe.config.cells import Cell
 from ptmoe.config.params import Params
+from ptmoe.config.stage import StageParams
+from ptmoe.reporting.costs import estimate
 from ptmoe.runtime.arguments import count
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say
+from ptmoe.runtime.slurm import Resources, check_slurm, run_array
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
+TITLE = "ptmoe"
+"""How the names of Slurm's jobs begin."""
 # How often a worker fetches cells: fewer rounds start DVC less often, more rounds balance the load.
 SHARES = 3
 FAILED = "failed"
@@ -35,9 +43,19 @@ class SweepError(PtmoeError):
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("sweep", help="run the pipeline, several cells at once")
-    parser.add_argument("-j", "--jobs", type=count, default=0, help="cells at once; default: one per GPU, or per core")
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        "--max-jobs",
+        type=count,
+        default=0,
+        help="cells at once; default: one per GPU, or per core; with --slurm, all",
+    )
     parser.add_argument("--methods", nargs="+", help="only the cells of these methods, and no report (default: all)")
-    parser.add_argument("--dry-run", action="store_true", help="list the cells and stop")
+    parser.add_argument(
+        "--slurm", action="store_true", help="each cell in a job of its own, of one array for each stage"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, estimate the hours, and stop")
     parser.set_defaults(run=run)
 
 
@@ -48,25 +66,49 @@ def run(args: argparse.Namespace) -> int:
     because the shared stages finish first.
 
     Raises:
-        SweepError: a stage failed; the other cells of its kind were still run.
+        SweepError: a stage failed; the other cells were still run.
+        SlurmError: there is no Slurm, or it refuses the jobs.
     """
     devices = visible_devices()
-    jobs = args.jobs or len(devices) or os.cpu_count() or 1
     from ptmoe.tuning.registry import check_methods
 
     params = Params.load()
     check_methods(params.methods)  # a mistake in a method's block must not wait for its cell
     for name in args.methods or []:
         params.method(name)
+    resources = _resources(params) if args.slurm else None
+    jobs = args.jobs or (len(cells_of("train", args.methods)) if args.slurm else len(devices) or os.cpu_count() or 1)
     if args.dry_run:
         for stage in GRID_STAGES:
-            say("\n".join(cells_of(stage, args.methods)))
+            say(plan(stage, cells_of(stage, args.methods), jobs, resources))
         return 0
+    if resources is not None:
+        check_slurm(TITLE)
     _dvc("repro", *SHARED_STAGES)
+    failures: dict[Cell, str] = {}
     for stage in GRID_STAGES:
-        run_cells(cells_of(stage, args.methods), jobs, devices)
-    _dvc("repro", *(["--single-item", *cells_of("score", args.methods)] if args.methods else []))
+        cells = [cell for cell in cells_of(stage, args.methods) if Cell.named(cell) not in failures]
+        found = run_cells(cells, jobs, devices) if resources is None else run_jobs(cells, jobs, resources)
+        failures |= {Cell.named(cell): f"{cell}: {said}" for cell, said in found.items()}
+    scored = [cell for cell in cells_of("score", args.methods) if Cell.named(cell) not in failures]
+    if scored:
+        _dvc("repro", *(["--single-item", *scored] if args.methods or failures else []))
+    if failures:
+        raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
     return 0
+
+
+def _resources(params: Params) -> Resources:
+    if params.profile.slurm is None:
+        raise SweepError(f"profiles.{params.grid.profile}.slurm: missing; add it, as the profile mini has it")
+    return Resources(**params.profile.slurm.model_dump())
+
+
+def plan(stage: str, cells: list[str], jobs: int, resources: Resources | None) -> str:
+    """Describes what a stage would run: its cells, and the time that earlier runs took for them."""
+    asked = f", each {resources}" if resources is not None else ""
+    known = estimate(stage, [Cell.named(cell) for cell in cells], jobs)
+    return "\n".join([f"{stage}: {len(cells)} cells, at most {jobs} at once{asked}; {known}", *cells])
 
 
 def cells_of(stage: str, methods: Sequence[str] | None = None) -> list[str]:
@@ -76,22 +118,75 @@ def cells_of(stage: str, methods: Sequence[str] | None = None) -> list[str]:
     )
     if listed.returncode:
         raise SweepError(f"DVC cannot list stage {stage}:\n{listed.stderr.strip()}")
-    cells = listed.stdout.split()
-    return [cell for cell in cells if methods is None or cell.split("-")[-2] in methods]
+    return [cell for cell in listed.stdout.split() if methods is None or Cell.named(cell).method in methods]
 
 
-def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
-    """Runs cells in parallel, each on its own GPU while there are enough.
+def run_jobs(cells: list[str], jobs: int, resources: Resources) -> dict[str, str]:
+    """Runs cells as jobs of one Slurm array, and records each in dvc.lock; returns what failed and what was said.
+
+    A job runs a cell's command and not DVC: what DVC locks it locks by process number, which another node cannot know.
+    """
+    to_run = _left_to_run(cells)
+    if not to_run:
+        return {}
+    stage = cells[0].split("@")[0]
+    unchanged = {cell: ExitStack() for cell in to_run}
+    for cell, inputs in unchanged.items():
+        inputs.enter_context(StageParams(stage, Cell.named(cell).item))
+    failures: dict[str, str] = {}
+    array = run_array(f"{TITLE}-{stage}", {cell: _command(cell) for cell in to_run}, resources, jobs)
+    with Progress(stage, len(to_run), "cells") as progress:
+        for cell, fault in array:
+            if fault is None:
+                try:
+                    unchanged[cell].close()
+                    _dvc("commit", "--quiet", "--force", cell)
+                except PtmoeError as error:
+                    fault = str(error)
+            say(f"{cell}: {FAILED if fault else 'done'}")
+            progress.advance()
+            if fault:
+                failures[cell] = fault
+    return failures
+
+
+def _left_to_run(cells: list[str]) -> list[str]:
+    """Lets DVC restore the cells whose results it has; returns the others, whose old outputs it has removed.
+
+    DVC hands a stage's command to the shell; in the place of the shell, `false` leaves the command undone.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", "--keep-going", *cells],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"SHELL": shutil.which("false") or "/bin/false"},
+    )
+    found = {cell: result for cell, result, _ in results(done.stdout.splitlines(keepends=True))}
+    if found.keys() != set(cells):
+        raise SweepError(f"DVC cannot prepare the cells:\n{done.stdout.strip()}")
+    for cell, result in found.items():
+        if result != FAILED:
+            say(f"{cell}: {result}")
+    return [cell for cell in cells if found[cell] == FAILED]
+
+
+def _command(cell: str) -> list[str]:
+    """Returns a cell's command in dvc.yaml, for this Python."""
+    item = Cell.named(cell).item
+    options = [word for axis, value in item.items() for word in (f"--{axis}", value)]
+    return [sys.executable, "-m", f"stages.{cell.split('@')[0]}", *options]
+
+
+def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]:
+    """Runs cells in parallel, each on its own GPU while there are enough; returns what failed and its last lines.
 
     A worker takes several cells at a time: DVC needs seconds to start, however many cells it is given.
-
-    Raises:
-        SweepError: cells failed; the message names each, with the end of its output.
     """
     slots: queue.Queue[str | None] = queue.Queue()
     for index in range(jobs):
         slots.put(devices[index % len(devices)] if devices else None)
-    failures: list[str] = []
+    failures: dict[str, str] = {}
 
     def run_share(share: list[str]) -> None:
         device = slots.get()
@@ -105,18 +200,17 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> None:
                 say(f"{cell}: {result}")
                 progress.advance()
                 if result == FAILED:
-                    failures.append(f"{cell}:\n{''.join(lines[-20:])}")
+                    failures[cell] = f"\n{''.join(lines[-20:])}"
         slots.put(device)
         if process.returncode and not failures:
-            failures.append(f"{', '.join(share)}: DVC ended with status {process.returncode}")
+            failures.update(dict.fromkeys(share, f"DVC ended with status {process.returncode}"))
 
     size = max(1, len(cells) // (SHARES * jobs))
     shares = [cells[start : start + size] for start in range(0, len(cells), size)]
     stage = cells[0].split("@")[0]
     with Progress(f"{stage}, {jobs} at once", len(cells), "cells") as progress, ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run_share, shares))
-    if failures:
-        raise SweepError(f"{len(failures)} of {len(cells)} cells failed:\n" + "\n".join(failures))
+    return failures
 
 
 def results(output: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:

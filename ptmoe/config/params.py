@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
 from ptmoe.config.faults import refuse, suggestion, validated
-from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Real
+from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Positive, Real
 from ptmoe.runtime.errors import ParamsError
 
 METHODS = Path(__file__).parents[1] / "methods"
@@ -138,6 +138,17 @@ class GenerateParams(Block):
     devices: Count | Literal["auto"]
 
 
+class SlurmParams(Block):
+    """What a job of `ptmoe sweep --slurm` asks for; no result depends on it."""
+
+    # Below ten minutes nothing is left between the start of a job and the warning before its end.
+    minutes: Annotated[StrictInt, Field(ge=10)]
+    memory_gb: Positive
+    cpus: Count
+    gpus: Amount
+    partition: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_.,-]*$")]
+
+
 class Profile(Block):
     base: BaseParams
     data: dict[Name, DataParams]
@@ -149,6 +160,7 @@ class Profile(Block):
     learning_rate: dict[Name, NonNegative]
     generate: GenerateParams
     max_new_tokens: dict[Name, Count]
+    slurm: SlurmParams | None = None
 
     def steps_of(self, method: str, task: str) -> int:
         """Returns the optimiser steps of a method on a task."""

@@ -41,7 +41,7 @@ _SIZES: dict[str, Any] = {
     **dict.fromkeys(["num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"], 4),
     **dict.fromkeys(["encoder_attention_heads", "linear_num_value_heads", "lightning_num_heads"], 4),
     **dict.fromkeys(["num_key_value_heads", "linear_num_key_heads"], 2),
-    **dict.fromkeys(["head_dim", "linear_key_head_dim", "linear_value_head_dim", "qk_head_dim", "v_head_dim"], 8),
+    **dict.fromkeys(["head_dim", "linear_key_head_dim", "linear_value_head_dim", "v_head_dim"], 8),
     **dict.fromkeys(["attention_head_dim", "global_head_dim", "index_head_dim", "d_kv", "swa_head_dim"], 8),
     **dict.fromkeys(["qk_nope_head_dim", "qk_rope_head_dim"], 8),
     **dict.fromkeys(["q_lora_rank", "kv_lora_rank"], 16),
@@ -71,8 +71,9 @@ _SIZES: dict[str, Any] = {
 }
 
 
-# Here the size of a head follows from other sizes.
-_NO_HEAD_DIM = ("axk1", "deepseek", "glm4_moe_lite", "longcat_flash", "minicpm3", "youtu")
+# Latent attention has as many heads of keys as of queries; an lfm2 without convolutions is not what people use.
+_LATENT = ("axk1", "deepseek", "dots3", "glm4_moe_lite", "longcat_flash", "minicpm3", "youtu")
+_LAYER_TYPES = {"lfm2": ["conv", "full_attention"] * 2, "lfm2_moe": ["conv", "full_attention"] * 2}
 
 
 class Result(NamedTuple):
@@ -104,9 +105,10 @@ def tiny_model(model_type: str) -> transformers.PreTrainedModel:
 
 def _shrunk(config: transformers.PreTrainedConfig) -> dict[str, Any]:
     known = config.to_dict().keys() | config.attribute_map.keys()
-    if config.model_type.startswith(_NO_HEAD_DIM):
-        known -= {"head_dim", "qk_head_dim"}
-    return {name: value for name, value in _SIZES.items() if name in known}
+    sizes = _SIZES | ({"num_key_value_heads": 4} if config.model_type.startswith(_LATENT) else {})
+    if config.model_type in _LAYER_TYPES:
+        sizes["layer_types"] = _LAYER_TYPES[config.model_type]
+    return {name: value for name, value in sizes.items() if name in known}
 
 
 def rows() -> list[Encoded]:
@@ -164,7 +166,7 @@ def _alone(model: PromptedLM, row: Encoded) -> list[int]:
     tokens: list[int] = []
     while len(tokens) < NEW_TOKENS and END not in tokens:
         with torch.no_grad():
-            logits = model.base(inputs_embeds=embeds, use_cache=False).logits
+            logits = model.base(inputs_embeds=embeds.clone(), use_cache=False).logits  # ctrl scales them in place
             tokens.append(int(logits[0, -1].argmax()))
             embeds = torch.cat([embeds, model.base.get_input_embeddings()(torch.tensor([tokens[-1:]]))], dim=1)
     return tokens

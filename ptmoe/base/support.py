@@ -41,6 +41,8 @@ def _hindrance(model: PreTrainedModel) -> str:
         return "its answers in a batch are not those of each row alone"
     if model.config.is_encoder_decoder:
         return "it has an encoder"
+    if getattr(config, "hidden_size_per_layer_input", 0):
+        return "it embeds the token ids once more for every layer, and a soft prompt has none"
     taken = inspect.signature(model.forward).parameters
     if missing := [name for name in _NEEDED if name not in taken]:
         return f"its forward takes no {' and no '.join(missing)}"

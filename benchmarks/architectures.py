@@ -222,6 +222,7 @@ def page(results: dict[str, Result]) -> str:
 
 
 def main() -> None:
+    """Walks the architectures that were named, or all of them."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

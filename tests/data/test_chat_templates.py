@@ -1,5 +1,7 @@
 """Our prompts are those of each family's own chat template, token for token."""
 
+# ruff: noqa: RUF001, E501 - templates are shown in their families' own characters, a turn a line
+
 from __future__ import annotations
 
 import pytest
@@ -184,7 +186,7 @@ def test_thinking_is_switched_as_the_template_switches_it(family, thinking):
 
 def test_a_switch_that_the_template_has_not_is_refused():
     for template in (CHATML_TEMPLATE, ""):
-        with pytest.raises(BaseModelError, match="enable_thinking.*remove the key"):
+        with pytest.raises(BaseModelError, match=r"enable_thinking.*remove the key"):
             prompt(tokenizer_of(CHATML, template, eos="<|im_end|>"), False)
 
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # DVC runs `python -m stages...`: that has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test quick lint docs readme mini-data tiny-base clean
+.PHONY: repro test quick lint docs readme mini-data tiny-base real clean
 
 repro: .venv/installed
 	python -m ptmoe.cli sweep --jobs $(JOBS)
@@ -46,6 +46,13 @@ mini-data: .venv/installed
 # Trains the base model of `profile: mini` again; takes 40 minutes on one core.
 tiny-base: .venv/installed
 	python -m recipes.tiny_base --output ptmoe/tiny_base
+
+# SmolLM2 on real questions, without a hub or a GPU (docs/real-model.md). DATA: a folder of records; MIRROR: a folder or
+# URL; SIZE: hour | profile; SET: values as of `dvc exp run -S`; ESTIMATE=1 only says what it would cost.
+SIZE ?= hour
+real: .venv/installed
+	python -m recipes.real --size $(SIZE) $(if $(DATA),--data $(DATA)) $(if $(MIRROR),--mirror $(MIRROR)) \
+	  $(if $(SET),--set $(SET)) $(if $(filter command line,$(origin JOBS)),--jobs $(JOBS)) $(if $(ESTIMATE),--estimate)
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a base model with random weights, rows with given lengths, and honest measuring."""
+"""What the benchmarks share: a base model, rows, and honest measuring."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from ptmoe.rows.encoded import Encoded
+from ptmoe.rows.encoded import Encoded, EncodedSet
 
 END = 2
 VOCABULARY = 128_256
@@ -37,6 +38,9 @@ def arguments(description: str | None, size: str = "small") -> argparse.Argument
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--size", choices=SIZES, default=size)
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
+    parser.add_argument("--base", type=Path, help="a model folder, in place of random weights of --size")
+    parser.add_argument("--dtype", default="float32", help="of --base: float32 | bfloat16")
+    parser.add_argument("--data", type=Path, help="an Arrow file of data/encoded, in place of random tokens")
     parser.add_argument("--rounds", type=int, default=3, help="each side is timed this often, in turn")
     parser.add_argument("--output", type=Path)
     torch.set_num_threads(1)
@@ -46,6 +50,21 @@ def arguments(description: str | None, size: str = "small") -> argparse.Argument
 def device() -> torch.device:
     """Returns the GPU, or the CPU without one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def make_base(options: argparse.Namespace) -> LlamaForCausalLM:
+    """Opens the base that the options name, frozen, or makes one with random weights."""
+    if options.base is None:
+        return random_base(options.size, options.vocabulary)
+    base = AutoModelForCausalLM.from_pretrained(options.base, dtype=options.dtype, attn_implementation="sdpa")
+    return base.to(device()).requires_grad_(False).eval()
+
+
+def described(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns which base the options name."""
+    if options.base is None:
+        return {"size": options.size, "vocabulary": options.vocabulary}
+    return {"base": options.base.name, "dtype": options.dtype, "data": str(options.data)}
 
 
 def random_base(size: str, vocabulary: int, seed: int = 0) -> LlamaForCausalLM:
@@ -76,6 +95,13 @@ def mrqa_like_rows(count: int, vocabulary: int, seed: int = 0, answer: int = 6) 
         random_row(number, generator.integers(3, vocabulary, length + answer), length)
         for number, length in enumerate(lengths)
     ]
+
+
+def real_rows(path: Path, count: int) -> list[Encoded]:
+    """Rows of a file, `count` of them, drawn at random with seed 0."""
+    rows = EncodedSet(path)
+    chosen = np.random.default_rng(0).permutation(len(rows))[:count]
+    return [replace(rows[int(row)], id=str(number)) for number, row in enumerate(chosen)]
 
 
 def random_row(number: int, ids: np.ndarray, prompt_length: int) -> Encoded:

@@ -10,13 +10,14 @@ on padded rows, because it counts padding as positions).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from benchmarks.common import arguments, clock, device, random_base, random_row, write
+from benchmarks.common import arguments, clock, described, device, make_base, random_row, real_rows, write
 from ptmoe.base.model import BaseInfo
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.decode import Decoder
@@ -27,13 +28,16 @@ from ptmoe.tuning.prompted_lm import PromptedLM
 PROMPT_LENGTH, SLOTS, LONGEST_ANSWER, MEAN_ANSWER = 40, 32, 768, 120
 
 
-def math_like_rows(count: int, vocabulary: int) -> tuple[list[Encoded], np.ndarray]:
-    """Prompts of 40 to 200 tokens, and how long each answer is."""
+def math_like_rows(count: int, vocabulary: int, data: Path | None) -> tuple[list[Encoded], np.ndarray]:
+    """Prompts of 40 to 200 tokens, or those of a file of test rows, and how long each answer is."""
     generator = np.random.default_rng(0)
-    rows = [
-        random_row(number, generator.integers(3, vocabulary, length), length)
-        for number, length in enumerate(generator.integers(40, 201, count).tolist())
-    ]
+    if data:
+        rows = real_rows(data, count)
+    else:
+        rows = [
+            random_row(number, generator.integers(3, vocabulary, length), length)
+            for number, length in enumerate(generator.integers(40, 201, count).tolist())
+        ]
     sigma = 0.9
     answers = generator.lognormal(np.log(MEAN_ANSWER) - sigma**2 / 2, sigma, count)
     return rows, np.clip(answers, 2, LONGEST_ANSWER).astype(int)
@@ -126,15 +130,15 @@ def main() -> None:
     options = parser.parse_args()
     from peft import PromptTuningConfig, get_peft_model
 
-    rows, lengths = math_like_rows(options.rows, options.vocabulary)
-    base = random_base(options.size, options.vocabulary)
+    rows, lengths = math_like_rows(options.rows, options.vocabulary, options.data)
+    base = make_base(options)
     base.generation_config.eos_token_id = None
     model = PromptedLM.create(base, "pt", {"prompt_length": PROMPT_LENGTH}).eval()
     torch.nn.init.normal_(next(model.method.parameters()), std=0.02)
     sides: dict[str, Any] = {"ptmoe": lambda n: ours(model, rows[:n], np.minimum(lengths[:n], limit))}
     sides["generate"] = lambda n: theirs(model, rows[:n], np.minimum(lengths[:n], limit), False)
     if not options.without_peft:
-        other = random_base(options.size, options.vocabulary)
+        other = make_base(options)
         config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=PROMPT_LENGTH)
         peft_model = get_peft_model(other, config).eval()
         sides["peft"] = lambda n: theirs(peft_model, rows[:n], np.minimum(lengths[:n], limit), True)
@@ -154,8 +158,7 @@ def main() -> None:
         options.output,
         "generate",
         {
-            "size": options.size,
-            "vocabulary": options.vocabulary,
+            **described(options),
             "rows": len(rows),
             "slots": SLOTS,
             "answer_tokens": {"mean": round(float(lengths.mean()), 1), "longest": int(lengths.max())},

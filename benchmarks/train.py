@@ -19,7 +19,19 @@ import numpy as np
 import torch
 from transformers import LlamaForCausalLM, Trainer, TrainingArguments
 
-from benchmarks.common import alternately, arguments, compared, device, mrqa_like_rows, peak_bytes, random_base, write
+from benchmarks.common import (
+    alternately,
+    arguments,
+    compared,
+    described,
+    device,
+    make_base,
+    mrqa_like_rows,
+    peak_bytes,
+    random_base,
+    real_rows,
+    write,
+)
 from ptmoe.config.params import Params
 from ptmoe.rows.batches import Batch, collate, global_batches
 from ptmoe.rows.encoded import Encoded
@@ -93,15 +105,16 @@ def _plain_collate(rows: list[Encoded]) -> dict[str, torch.Tensor]:
 
 def against_peft(options: Any) -> dict[str, Any]:
     """Times both sides on the same rows, and measures the memory of their longest batch."""
-    rows = mrqa_like_rows(options.batch_size * options.steps * 4, options.vocabulary)
+    count = options.batch_size * options.steps * 4
+    rows = real_rows(options.data, count) if options.data else mrqa_like_rows(count, options.vocabulary)
     lengths = np.array([len(row.input_ids) for row in rows])
     grouped = [
         [rows[n] for n in batch] for batch in islice(global_batches(lengths, options.batch_size, 0), options.steps)
     ]
     same = np.random.default_rng(0).permutation([int(row.id) for batch in grouped for row in batch])
     shuffled = [[rows[n] for n in part] for part in same.reshape(-1, options.batch_size)]
-    ours = Ours(random_base(options.size, options.vocabulary), "pt", {"prompt_length": PROMPT_LENGTH})
-    theirs = Theirs(random_base(options.size, options.vocabulary), options.batch_size)
+    ours = Ours(make_base(options), "pt", {"prompt_length": PROMPT_LENGTH})
+    theirs = Theirs(make_base(options), options.batch_size)
     times = alternately(
         {
             "ptmoe": lambda: ours.run(grouped),
@@ -131,7 +144,7 @@ def floor(options: Any, tokens: int, seconds: float) -> dict[str, float]:
     Forward and activation gradients are two multiplications and additions a weight and token each; the soft prompt's
     tokens count, attention and the output layer at six positions a row do not.
     """
-    base = random_base(options.size, 64)
+    base = make_base(options)
     weights = sum(parameter.numel() for parameter in base.model.layers.parameters())
     rows = options.batch_size * options.steps
     operations = 4.0 * weights * (tokens + rows * PROMPT_LENGTH)
@@ -149,7 +162,7 @@ def floor(options: Any, tokens: int, seconds: float) -> dict[str, float]:
 
 def cost_of(options: Any) -> dict[str, Any]:
     """Seconds of a step against one size at a time, the others at batch 8, text 256, prompt 40, 2 experts."""
-    params = Params.load().method("ptmoe").model_dump()
+    params = dict(Params.load().method("ptmoe"))
 
     def seconds(batch: int = 8, text: int = 256, **changes: int) -> Callable[[], None]:
         ours = Ours(random_base(options.size, 1024), "ptmoe", params | {"rank": 16} | changes)
@@ -176,7 +189,7 @@ def cost_of_methods(options: Any) -> dict[str, Any]:
     sides = {}
     for method in ("pt", *ROUTED):
         # A fresh base each: some methods change its layers.
-        ours = Ours(random_base(options.size, options.vocabulary), method, params.method(method).model_dump())
+        ours = Ours(make_base(options), method, dict(params.method(method)))
         sides[method] = lambda ours=ours: ours.step(batch)
     times = alternately(sides, options.rounds * 4)
     return {name: round(float(np.median(values) / np.median(times["pt"])), 3) for name, values in times.items()}
@@ -190,7 +203,7 @@ def main() -> None:
     parser.add_argument("--what", choices=("all", "peft", "methods", "grid"), default="all")
     options = parser.parse_args()
     parts = {"peft": against_peft, "methods": cost_of_methods, "grid": cost_of}
-    result: dict[str, Any] = {"size": options.size, "vocabulary": options.vocabulary}
+    result: dict[str, Any] = described(options)
     for name, part in parts.items():
         if options.what in ("all", name):
             result[name] = part(options)

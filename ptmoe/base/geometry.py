@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ptmoe.base.gguf import SUFFIX, gguf_config
+from ptmoe.base.support import check_supported
 from ptmoe.runtime.errors import BaseModelError
 from ptmoe.runtime.strict_json import parse_json
 
@@ -63,10 +65,15 @@ class Geometry:
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may be on the meta device."""
+        """Measures a model in memory, which may be on the meta device.
+
+        Raises:
+            BaseModelError: the model's answers would depend on the rows beside them.
+        """
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
+        check_supported(model)
         linears = []
         for path, module in model.named_modules():
             if isinstance(module, nn.Linear):
@@ -74,7 +81,7 @@ class Geometry:
             elif isinstance(module, Conv1D):
                 linears.append(Linear(path, module.nx, module.nf))
         vocab, hidden = cast(nn.Embedding, model.get_input_embeddings()).weight.shape
-        config = model.config.get_text_config()
+        config = model.config.get_text_config().per_layer_config[0]
         heads = int(getattr(config, "num_attention_heads", 1))
         return cls(
             model_type=model.config.model_type,
@@ -141,7 +148,9 @@ def _check_sizes(config: Config, typed: PreTrainedConfig) -> None:
 
 
 def read_config(path: Path) -> Config:
-    """Reads a config.json, or that of a folder; raises `BaseModelError` where there is none."""
+    """Reads a config.json, or that of a folder or a GGUF file; raises `BaseModelError` where there is none."""
+    if path.suffix == SUFFIX and path.is_file():
+        return gguf_config(path)
     path = path / "config.json" if path.is_dir() else path
     try:
         config = parse_json(path.read_bytes())

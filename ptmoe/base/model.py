@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ptmoe.base.geometry import Geometry
+from ptmoe.base.gguf import SUFFIX, write_base
 from ptmoe.base.hub import LOCAL, TOKENIZER_FILES, find_folder, fingerprint
 from ptmoe.config.faults import first_fault
 from ptmoe.runtime.errors import BaseModelError
@@ -90,20 +91,24 @@ def _as_list(ids: Any) -> list[int]:
 def prepare_base(params: BaseParams, out: Path) -> None:
     """Writes base.json, config and tokenizer of a base model to `out`; downloads the weights where they are missing.
 
+    Of a GGUF file `out` also holds the weights, in the precision asked for.
+
     Raises:
         BaseModelError: the model cannot be found or lacks a file that is needed.
     """
-    folder, revision = find_folder(params.name, params.revision, params.trust_remote_code)
+    name = params.name
+    if name.endswith(SUFFIX):
+        write_base(Path(name), out, params.dtype)
+        name = out.as_posix()
+    folder, revision = find_folder(name, params.revision, params.trust_remote_code)
     print_of_weights = fingerprint(folder)
     out.mkdir(parents=True, exist_ok=True)
-    for pattern in (*TOKENIZER_FILES, *(["*.py"] if params.trust_remote_code else [])):
-        for path in sorted(folder.glob(pattern)):
-            if not path.name.endswith(".index.json"):
-                shutil.copyfile(path, out / path.name)
+    if folder != out:
+        _copy_tokenizer(folder, out, params.trust_remote_code)
     tokenizer = _tokenizer(out, params.trust_remote_code)
     eos = _eos_token_ids(out, tokenizer)
     info = BaseInfo(
-        name=params.name,
+        name=name,
         revision=revision,
         fingerprint=print_of_weights,
         dtype=params.dtype,
@@ -114,6 +119,13 @@ def prepare_base(params: BaseParams, out: Path) -> None:
         parameters=Geometry.from_config(out).parameters,
     )
     write_json(out / INFO_FILE, asdict(info))
+
+
+def _copy_tokenizer(folder: Path, out: Path, with_code: bool) -> None:
+    for pattern in (*TOKENIZER_FILES, *(["*.py"] if with_code else [])):
+        for path in sorted(folder.glob(pattern)):
+            if not path.name.endswith(".index.json"):
+                shutil.copyfile(path, out / path.name)
 
 
 def _eos_token_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int]:

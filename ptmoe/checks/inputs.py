@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ptmoe.base.gguf import SUFFIX, read_gguf
 from ptmoe.base.hub import local_folder
 from ptmoe.checks.check import Check
 from ptmoe.config.params import BaseParams, Params, TableParams
@@ -28,6 +29,14 @@ def base_check(base: BaseParams) -> tuple[Check, Path | None]:
                 "base model", "missing", f"{folder} has no {', '.join(absent)}; give a Hugging Face model"
             ), None
         return Check("base model", "ok", f"{folder}"), folder
+    if base.name.endswith(SUFFIX):
+        try:
+            facts = read_gguf(Path(base.name))
+        except PtmoeError as error:
+            return Check("base model", "missing", str(error)), None
+        return Check("base model", "ok", f"{base.name}, a GGUF file of architecture {facts.architecture}"), Path(
+            base.name
+        )
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -1,35 +1,66 @@
-"""`ptmoe predict`: answers a user's questions with an adapter."""
+"""`ptmoe predict`: answers a user's questions with adapters."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
-from ptmoe.runtime.arguments import count
+from ptmoe.runtime.arguments import add_adapters, count
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("predict", help="answer the questions of a JSONL file with an adapter")
-    parser.add_argument("--adapter", required=True, type=Path, metavar="DIR", help="an adapter folder")
-    parser.add_argument("--input", required=True, type=Path, metavar="FILE", help='lines {"question", "context"?, ...}')
+    parser = subparsers.add_parser("predict", help="answer questions with one or more adapters of one base model")
+    add_adapters(parser)
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--input", metavar="FILE", help='lines {"question", "context"?, ...}; - is the standard input')
+    asked.add_argument("--question", metavar="TEXT", help="one question; the answer is printed")
+    parser.add_argument("--context", metavar="TEXT", help="the context of --question")
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="FILE", help="where to write the answers, one per line"
+        "--output", default="-", metavar="FILE", help="where to write the answers, one per line (default: -, print)"
     )
-    parser.add_argument("--base", metavar="DIR", help="the base model's folder, if it is not where training found it")
-    parser.add_argument("--max-new-tokens", type=count, default=256, metavar="N", help="longest answer (default 256)")
     parser.add_argument("--max-length", type=count, metavar="N", help="longest prompt; longer contexts are cut")
-    parser.add_argument(
-        "--max-batch-tokens", type=count, default=16_384, metavar="N", help="tokens decoded at once (default 16384)"
-    )
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the base model")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the answers and says how many."""
-    from ptmoe.serving.predict import Limits, predict_file
+    from ptmoe.runtime.errors import DataError
+    from ptmoe.serving.opened import Limits, named_adapters
+    from ptmoe.serving.predict import predict_file
 
+    if args.context is not None and args.question is None:
+        raise DataError("--context belongs to --question; give the contexts of a file in its lines")
     limits = Limits(args.max_new_tokens, args.max_length, args.max_batch_tokens)
-    predict_file(args.adapter, args.input, args.output, limits, args.base, args.trust_remote_code)
+    with tempfile.TemporaryDirectory() as scratch:
+        # Names of a user's kind: messages show them.
+        asked, printed = Path(scratch, "questions.jsonl"), Path(scratch, "answers.jsonl")
+        if args.question is not None:
+            asked.write_text(json.dumps({"question": args.question, "context": args.context}), encoding="utf-8")
+        elif args.input == "-":
+            with asked.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            asked = Path(args.input)
+        out = printed if args.output == "-" else Path(args.output)
+        # What is said belongs beside the answers only where these do not go to the standard output.
+        with contextlib.redirect_stdout(sys.stderr) if out == printed else contextlib.nullcontext():
+            predict_file(named_adapters(args.adapter), asked, out, limits, args.base, args.trust_remote_code)
+        if out == printed:
+            for line in printed.read_text(encoding="utf-8").splitlines():
+                print(_as_text(json.loads(line)) if args.question is not None else line)
     return 0
+
+
+def _as_text(answer: dict) -> str:
+    """Writes one answer for reading, with the expert where a router chose one."""
+    name = f"{answer['adapter']}: " if "adapter" in answer else ""
+    routed = answer["expert"] is not None
+    return f"{name}{answer['prediction']}" + (
+        f"  (expert {answer['expert']}, gate {answer['expert_probability']:.2f})" if routed else ""
+    )

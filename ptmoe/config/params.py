@@ -41,9 +41,16 @@ class ScoreParams(Block):
 
 
 class TemplateParams(Block):
+    """The text of a prompt.
+
+    Attributes:
+        enable_thinking: the switch of that name in the base's chat template; absent, the template decides.
+    """
+
     instruction: StrictStr
     input: Annotated[StrictStr, Field(pattern=r"\{question\}")]
     cue: StrictStr
+    enable_thinking: StrictBool | None = None
 
 
 class TaskParams(Block):

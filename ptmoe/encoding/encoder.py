@@ -90,7 +90,7 @@ class PromptEncoder:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, template: TemplateParams, max_length: int, eos_token_ids: list[int]
     ) -> None:
-        self.conversation = conversation(tokenizer, template.cue, eos_token_ids)
+        self.conversation = conversation(tokenizer, template.cue, eos_token_ids, template.enable_thinking)
         self._template, self._max_length = Template(template), max_length
         self._text_tokenizer = _for_plain_text(tokenizer)
         before = split_at_special(tokenizer, self.conversation.before)
@@ -99,7 +99,8 @@ class PromptEncoder:
         self._lead, self._trail = _taken(before, -1), _taken(after, 0)
         self._head = self._ids(before)
         bos: Any = tokenizer.bos_token_id
-        if bos is not None and self._head[:1] != [bos]:
+        # A chat template writes the begin token itself, where the base was tuned with one.
+        if self.conversation.kind != "chat" and bos is not None and self._head[:1] != [bos]:
             self._head.insert(0, bos)
         self._tail = self._ids(after)
         self._last = next((piece for piece in [self._trail, *after][::-1] if isinstance(piece, str)), "")

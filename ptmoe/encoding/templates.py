@@ -1,8 +1,9 @@
 """Turns a task's template into a conversation in the format that a base model was tuned on.
 
 The paper's prompt (appendix A.1) is one user turn and the start of the assistant's, between Llama 3's header
-tokens, without a system turn. For a tokenizer that has these tokens it is built to the letter; for others from
-their own chat template; without a chat template it is plain text.
+tokens, without a system turn. It is built to the letter where the tokenizer's chat template writes these tokens, or
+has them and no chat template; any other chat template is followed as it is, begin token included; without chat
+template and tokens the prompt is plain text.
 """
 
 from __future__ import annotations
@@ -44,41 +45,53 @@ class Conversation:
     end_of_turn: int
 
 
-def conversation(tokenizer: PreTrainedTokenizerBase, cue: str, eos_token_ids: list[int]) -> Conversation:
+def conversation(
+    tokenizer: PreTrainedTokenizerBase, cue: str, eos_token_ids: list[int], enable_thinking: bool | None = None
+) -> Conversation:
     """Finds the form of conversation for a tokenizer.
 
     Args:
         tokenizer: the base model's.
         cue: how the assistant's turn begins.
         eos_token_ids: the tokens at which generation stops; the end of turn is one of them.
+        enable_thinking: given to a chat template that knows this name; None leaves it to the template.
 
     Raises:
         BaseModelError: the chat template cannot show a user turn as it is.
     """
     vocabulary = tokenizer.get_vocab()
-    if all(token in vocabulary for token in _LLAMA_3):
+    before = after = ""
+    if enable_thinking is not None and not tokenizer.chat_template:
+        raise BaseModelError("template.enable_thinking: the base has no chat template; remove the key")
+    if tokenizer.chat_template:
+        user = {"role": "user", "content": _MARK}
+        before, found, after = _rendered(tokenizer, [user], True, enable_thinking).partition(_MARK)
+        if not found or _MARK in after:
+            raise BaseModelError("the base's chat template does not show a user turn exactly once; use another base")
+    if all(token in (after if tokenizer.chat_template else vocabulary) for token in _LLAMA_3):
         start, end, turn = _LLAMA_3
         after = f"{turn}{start}assistant{end}\n\n{cue}"
         return Conversation("llama3", f"{start}user{end}\n\n", after, _end_of_turn(tokenizer, turn, eos_token_ids))
     if not tokenizer.chat_template:
         return Conversation("plain", "", f"\n\n{cue}", _end_of_turn(tokenizer, "", eos_token_ids))
-    user = {"role": "user", "content": _MARK}
-    before, found, after = _rendered(tokenizer, [user], True).partition(_MARK)
-    if not found or _MARK in after:
-        raise BaseModelError("the base's chat template does not show a user turn exactly once; use another base")
     answered = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-    turn = _rendered(tokenizer, answered, False).partition(_MARK)[2]
+    turn = _rendered(tokenizer, answered, False, enable_thinking).partition(_MARK)[2]
     return Conversation("chat", before, after + cue, _end_of_turn(tokenizer, turn, eos_token_ids))
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], open_turn: bool) -> str:
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], open_turn: bool, enable_thinking: bool | None
+) -> str:
     template = tokenizer.get_chat_template()
+    options: dict[str, Any] = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
+    if options and "enable_thinking" not in template:
+        raise BaseModelError("template.enable_thinking: the base's chat template has no such switch; remove the key")
     if "strftime_now" in template:
         template = _FIXED_DATE + template
     try:
         with time_limit(RENDER_S):
             text: Any = tokenizer.apply_chat_template(
-                messages, chat_template=template, tokenize=False, add_generation_prompt=open_turn
+                messages, chat_template=template, tokenize=False, add_generation_prompt=open_turn, **options
             )
         if len(text) > RENDERED_CHARACTERS:
             raise ValueError(f"it makes {len(text)} characters of two short turns")

@@ -31,14 +31,23 @@ def export_adapter(folder: Path, to: str, out: Path) -> None:
         AdapterError: the adapter cannot be read, does not fit the base's sizes, or its method has no such format.
         PtmoeError: `out` holds anything but an earlier export.
     """
+    method, config, tensors = read_method(folder)
+    with whole_folder(out) as made:
+        {"peft": _to_peft, "embeds": _to_embeds}[to](method, config, tensors, made)
+
+
+def read_method(folder: Path) -> tuple[Method[Any], AdapterConfig, dict[str, Tensor]]:
+    """Reads an adapter and makes its method, in eval mode, without its base.
+
+    Raises:
+        AdapterError: the adapter cannot be read, or does not fit the base's sizes.
+    """
     config, tensors = read_adapter(folder)
     geometry = check_fit(config, tensors, find_config(config.base.name, config.base.revision))
     method = load_method(config.method)(method_params(config.method, config.params), geometry)
     own = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
     method.load_state_dict(own, strict=False)  # a method's buffers are not stored; `check_fit` has seen every parameter
-    method.eval()
-    with whole_folder(out) as made:
-        {"peft": _to_peft, "embeds": _to_embeds}[to](method, config, tensors, made)
+    return method.eval(), config, tensors
 
 
 def _fixed_prompt(method: Method[Any]) -> Tensor | None:

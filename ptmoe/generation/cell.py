@@ -93,7 +93,7 @@ def generate_here(job: GenerateJob) -> None:
     model = open_adapter(job.adapter_dir, info, accelerator.device)
     check_positions(longest, job.max_new_tokens, model)
     decoder = Decoder(model, info, job.max_new_tokens, job.generate.max_batch_tokens)
-    session = Session(checkpoint_root(), job.cell, rows, decoder, _about(job, info.fingerprint), accelerator)
+    session = Session(checkpoint_root(), job.cell, rows, decoder, about(job, info.fingerprint), accelerator)
     answers = session.answer(range(len(rows)))
     cost = session.cost()
     by_expert: dict[int, list[Answer]] = {}
@@ -121,7 +121,8 @@ def _force_experts(session: Session, method: PromptMixture, answers: dict[int, A
     return {row: [each[row] for each in forced] for row in answers}
 
 
-def _about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
+def about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
+    """Returns everything that determines the answers, by name."""
     adapter = [job.adapter_dir / name for name in ("adapter_model.safetensors", "adapter_config.json")]
     return {
         "base": base_fingerprint,

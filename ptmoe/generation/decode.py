@@ -18,10 +18,32 @@ from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import Encoded
 from ptmoe.runtime.errors import TrainingError
 from ptmoe.runtime.progress import say
+from ptmoe.tuning.joining import Joined
 from ptmoe.tuning.prompted_lm import PromptedLM
 
 REFILL_FRACTION = 8
 """New rows enter once one slot in this many is free: every entry copies the cache."""
+
+
+@dataclass(eq=False)
+class Ask:
+    """A row that waits for its answer, or whose answer grows.
+
+    Attributes:
+        row: the prompt.
+        model: makes the row's soft prompt; its base is the decoder's.
+        answer: starts anew when the prompt is read.
+        max_new_tokens: longest answer.
+    """
+
+    row: Encoded
+    model: PromptedLM
+    answer: Answer
+    max_new_tokens: int
+
+    @property
+    def width(self) -> int:
+        return self.row.prompt_length + self.model.method.prompt_length + self.max_new_tokens
 
 
 @dataclass
@@ -29,13 +51,13 @@ class Flight:
     """Rows that are decoded together: [padding][soft prompt][text][answer so far].
 
     Attributes:
-        answers: None where a row has ended.
+        asks: None where a row has ended.
         mask: [B, columns] 1 on what may be attended to.
         token: [B, 1] the last generated token; not yet in the cache.
         position: [B, 1] that token's position in its row.
     """
 
-    answers: list[Answer | None]
+    asks: list[Ask | None]
     cache: Cache
     mask: Tensor
     token: Tensor
@@ -43,7 +65,7 @@ class Flight:
 
     @property
     def live(self) -> list[int]:
-        return [index for index, answer in enumerate(self.answers) if answer is not None]
+        return [index for index, ask in enumerate(self.asks) if ask is not None]
 
 
 class Decoder:
@@ -54,6 +76,9 @@ class Decoder:
         info: has the tokens that end an answer, and the padding token.
         max_new_tokens: longest answer.
         max_batch_tokens: rows x (soft prompt + longest text + max_new_tokens) stays within this many tokens.
+
+    Attributes:
+        waiting: rows that enter in this order; more may be appended between two turns.
     """
 
     def __init__(self, model: PromptedLM, info: BaseInfo, max_new_tokens: int, max_batch_tokens: int) -> None:
@@ -61,6 +86,8 @@ class Decoder:
         self._ends, self._max_new, self._budget = frozenset(info.eos_token_ids), max_new_tokens, max_batch_tokens
         self._max_rows = self._attempted = max_batch_tokens
         self._device = next(model.parameters()).device
+        self.waiting: deque[Ask] = deque()
+        self._flight: Flight | None = None
 
     def decode(self, rows: Sequence[Encoded], lengths: np.ndarray) -> Iterator[Answer]:
         """Yields every row's answer as it ends.
@@ -72,52 +99,90 @@ class Decoder:
         Raises:
             TrainingError: there is not enough memory for a single row.
         """
-        waiting = deque(np.argsort(-lengths, kind="stable").tolist())
-        flight: Flight | None = None
-        while waiting or flight:
-            try:
-                with torch.no_grad():
-                    flight, ended = self._turn(flight, waiting, rows, lengths)
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-                ended = None
-            if ended is None:  # outside the handler, whose traceback still holds the tensors
-                waiting.extendleft(answer.row for answer in reversed(flight.answers if flight else []) if answer)
-                flight = None
-                self._halve()
-            else:
-                yield from ended
+        self.clear()
+        order = np.argsort(-lengths, kind="stable").tolist()
+        self.waiting.extend(Ask(rows[n], self._model, Answer(n, None, None), self._max_new) for n in order)
+        while self.busy:
+            for ask in self.turn():
+                yield ask.answer
 
-    def _turn(
-        self, flight: Flight | None, waiting: deque[int], rows: Sequence[Encoded], lengths: np.ndarray
-    ) -> tuple[Flight | None, list[Answer]]:
-        """Adds rows where enough slots are free, or else computes one token of every row."""
-        live = flight.live if flight else []
-        widest = [int(lengths[flight.answers[index].row]) for index in live] if flight else []  # type: ignore[union-attr]
-        widest += [int(lengths[waiting[0]])] if waiting else []
-        if not widest:
-            return None, []
-        capacity = self._budget // (max(widest) + self._model.method.prompt_length + self._max_new)
-        capacity = max(1, min(capacity, self._max_rows))
-        free = min(capacity - len(live), len(waiting))
-        if free > 0 and (not live or free >= min(max(1, capacity // REFILL_FRACTION), len(waiting))):
+    @property
+    def live(self) -> list[Ask]:
+        """The rows that are being answered."""
+        flight = self._flight  # another thread may ask
+        return [ask for ask in flight.asks if ask is not None] if flight else []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn has anything to do."""
+        return bool(self.waiting or self.live)
+
+    def clear(self) -> None:
+        """Forgets all rows."""
+        self.waiting.clear()
+        self._flight = None
+
+    def drop(self, ask: Ask) -> None:
+        """Forgets a row that nobody waits for; its slot is free for the next one."""
+        if ask in self.waiting:
+            self.waiting.remove(ask)
+        elif self._flight:
+            self._flight.asks = [None if each is ask else each for each in self._flight.asks]
+
+    def turn(self) -> list[Ask]:
+        """Adds rows where enough slots are free, or else computes one token of every row; returns rows that end.
+
+        Raises:
+            TrainingError: there is not enough memory for a single row.
+        """
+        try:
+            with torch.no_grad():
+                return self._turn()
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Outside the handler, whose traceback still holds the tensors.
+        self.waiting.extendleft(reversed(self.live))
+        self._flight = None
+        self._halve()
+        return []
+
+    def _turn(self) -> list[Ask]:
+        flight, live = self._flight, self.live
+        free, capacity = self._room(live)
+        if free and (not live or free >= min(max(1, capacity // REFILL_FRACTION), len(self.waiting))):
             self._attempted = len(live) + free
-            fresh, ended = self._prefill([rows[waiting[index]] for index in range(free)], list(waiting)[:free])
-            flight = fresh if flight is None or not live else self._merge(flight, fresh)
+            fresh, ended = self._prefill(list(self.waiting)[:free])
+            self._flight = fresh if flight is None or not live else self._merge(flight, fresh)
             for _ in range(free):
-                waiting.popleft()
-            return flight, ended
-        assert flight is not None
-        if len(live) <= len(flight.answers) * (REFILL_FRACTION - 1) // REFILL_FRACTION:
-            flight = self._merge(flight, None)
+                self.waiting.popleft()
+            return ended
+        if flight is None or not live:
+            self._flight = None
+            return []
+        if len(live) <= len(flight.asks) * (REFILL_FRACTION - 1) // REFILL_FRACTION:
+            self._flight = flight = self._merge(flight, None)
         self._attempted = len(live)
-        return flight, self._step(flight)
+        return self._step(flight)
 
-    def _prefill(self, entering: list[Encoded], numbers: list[int]) -> tuple[Flight, list[Answer]]:
+    def _room(self, live: list[Ask]) -> tuple[int, int]:
+        """Counts the waiting rows that may enter, and the rows that there is room for at their width."""
+        widest = max((ask.width for ask in live), default=0)
+        free = capacity = 0
+        for ask in self.waiting:
+            widest = max(widest, ask.width)
+            capacity = max(1, min(self._budget // widest, self._max_rows))
+            if len(live) + free >= capacity:
+                break
+            free += 1
+        return free, capacity
+
+    def _prefill(self, entering: list[Ask]) -> tuple[Flight, list[Ask]]:
         """Reads prompts, routes them once, and generates the first token of each answer."""
-        batch = collate(entering, self._pad, side="left", with_targets=False).to(self._device)
-        joined = self._model.join(batch.input_ids, batch.attention_mask, batch.prompt_mask, batch.question_mask)
+        groups: dict[PromptedLM, list[Ask]] = {}
+        for ask in entering:
+            groups.setdefault(ask.model, []).append(ask)
+        joined = _side_by_side([self._join(model, asks) for model, asks in groups.items()])
         cache = slot_cache()
         logits = self._model.base(
             inputs_embeds=joined.inputs_embeds,
@@ -127,16 +192,22 @@ class Decoder:
             use_cache=True,
             logits_to_keep=1,
         ).logits
-        routing = joined.routing
-        experts = [None] * len(numbers) if routing is None else routing.expert.tolist()
-        gates = [None] * len(numbers) if routing is None else routing.probability.tolist()
-        answers: list[Answer | None] = [Answer(*values) for values in zip(numbers, experts, gates, strict=True)]
-        flight = Flight(
-            answers, cache, joined.attention_mask.long(), joined.position_ids[:, -1:], joined.position_ids[:, -1:]
-        )
+        last = joined.position_ids[:, -1:]
+        flight = Flight([ask for asks in groups.values() for ask in asks], cache, joined.attention_mask, last, last)
         return flight, self._take(flight, logits)
 
-    def _step(self, flight: Flight) -> list[Answer]:
+    def _join(self, model: PromptedLM, asks: list[Ask]) -> Joined:
+        """Makes the soft prompts of one model's rows."""
+        batch = collate([ask.row for ask in asks], self._pad, side="left", with_targets=False).to(self._device)
+        joined = model.join(batch.input_ids, batch.attention_mask, batch.prompt_mask, batch.question_mask)
+        routing = joined.routing
+        experts = [None] * len(asks) if routing is None else routing.expert.tolist()
+        gates = [None] * len(asks) if routing is None else routing.probability.tolist()
+        for ask, expert, gate in zip(asks, experts, gates, strict=True):
+            ask.answer = Answer(ask.answer.row, expert, gate)
+        return joined
+
+    def _step(self, flight: Flight) -> list[Ask]:
         """Computes one token of every row."""
         flight.mask = torch.nn.functional.pad(flight.mask, (0, 1), value=1)
         logits = self._model.base(
@@ -148,18 +219,19 @@ class Decoder:
         ).logits
         return self._take(flight, logits)
 
-    def _take(self, flight: Flight, logits: Tensor) -> list[Answer]:
-        """Adds the likeliest token to every answer; returns the answers that end with it."""
+    def _take(self, flight: Flight, logits: Tensor) -> list[Ask]:
+        """Adds the likeliest token to every answer; returns the rows that end with it."""
         flight.token, flight.position = logits[:, -1].argmax(-1, keepdim=True), flight.position + 1
         ended = []
         for index, token in enumerate(flight.token[:, 0].tolist()):
-            answer = flight.answers[index]
-            if answer is not None:
+            ask = flight.asks[index]
+            if ask is not None:
+                answer = ask.answer
                 answer.tokens.append(token)
                 answer.finished = self._is_end(answer, token)
-                if answer.finished or len(answer.tokens) == self._max_new:
-                    ended.append(answer)
-                    flight.answers[index] = None
+                if answer.finished or len(answer.tokens) == ask.max_new_tokens:
+                    ended.append(ask)
+                    flight.asks[index] = None
         return ended
 
     def _is_end(self, answer: Answer, token: int) -> bool:
@@ -173,7 +245,7 @@ class Decoder:
         merge_caches(flight.cache, kept, fresh.cache if fresh else None, columns)
         others = [fresh] if fresh else []
         return Flight(
-            [flight.answers[index] for index in live] + [answer for other in others for answer in other.answers],
+            [flight.asks[index] for index in live] + [ask for other in others for ask in other.asks],
             flight.cache,
             merge_masks(flight.mask, kept, fresh.mask if fresh else None, columns),
             torch.cat([flight.token[kept], *(other.token for other in others)]),
@@ -190,6 +262,19 @@ class Decoder:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         say(f"  out of memory with {self._attempted} rows at once; continuing with {self._max_rows}")
+
+
+def _side_by_side(parts: list[Joined]) -> Joined:
+    """Pads rows of several models on the left to one width; their routing is left out."""
+    width = max(part.inputs_embeds.shape[1] for part in parts)
+    gaps = [width - part.inputs_embeds.shape[1] for part in parts]
+    pad = torch.nn.functional.pad
+    return Joined(
+        torch.cat([pad(part.inputs_embeds, (0, 0, gap, 0)) for part, gap in zip(parts, gaps, strict=True)]),
+        torch.cat([pad(part.attention_mask, (gap, 0)) for part, gap in zip(parts, gaps, strict=True)]),
+        torch.cat([pad(part.position_ids, (gap, 0)) for part, gap in zip(parts, gaps, strict=True)]),
+        None,
+    )
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -88,6 +88,7 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
 
     from ptmoe.base.geometry import Geometry
     from ptmoe.base.model import load_base
+    from ptmoe.tuning.adapters import read_adapter_tensors
     from ptmoe.tuning.prompted_lm import PromptedLM
     from ptmoe.tuning.registry import load_method
     from ptmoe.tuning.text_init import read_text_init
@@ -98,6 +99,8 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     check_fit(job, longest, method.prompt_length, method.geometry.max_positions, info.eos_token_ids)
     model = PromptedLM(base, method)
     method.initialise(text)
+    if job.start is not None:
+        model.load_trainable_state(model.trainable_state() | read_adapter_tensors(job.start))
     return model
 
 
@@ -106,7 +109,7 @@ def _note(job: TrainJob) -> dict[str, Any]:
     from ptmoe.tuning.text_init import read_text_init
 
     template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]
-    parts = {name: template[name] for name in TemplateParams.model_fields}
+    parts = {name: template[name] for name in TemplateParams.model_fields if name in template}
     return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
 
 

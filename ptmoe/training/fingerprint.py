@@ -9,6 +9,7 @@ from typing import Any
 
 from ptmoe.runtime.files import sha256_of
 from ptmoe.training.job import TrainJob
+from ptmoe.tuning.adapters import WEIGHTS_FILE
 
 PACKAGE = Path(__file__).parents[1]
 _CODE = ("base/*.py", "methods/*.py", "rows/*.py", "training/*.py", "tuning/*.py")
@@ -27,6 +28,7 @@ def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> 
         "base": base_fingerprint,
         "data": [sha256_of(job.encoded_dir / name) for name in ("train.arrow", "validation.arrow")],
         "init": sha256_of(job.init_file),
+        "start": sha256_of(job.start / WEIGHTS_FILE) if job.start else None,
         "code": _digest_of_code(),
         "libraries": {name: version(name) for name in ("torch", "transformers", "peft")},
         "processes": processes,

@@ -21,6 +21,7 @@ class TrainJob:
         steps: optimiser steps.
         batch_size: rows of one step over all devices.
         learning_rate: after the warm-up.
+        start: the adapter of an earlier task to go on from; tensors that it lacks have the method's initial values.
     """
 
     task: str
@@ -36,10 +37,11 @@ class TrainJob:
     init_file: Path
     adapter_dir: Path
     log_file: Path
+    start: Path | None = None
 
     @property
     def cell(self) -> str:
-        return f"{self.task}-{self.method_name}-{self.seed}"
+        return self.adapter_dir.name
 
 
 def read_rows(job: TrainJob) -> tuple[EncodedSet, EncodedSet]:

@@ -105,6 +105,8 @@ class Method(nn.Module, Generic[Params]):
     """The keys of the method's block of params.yaml."""
     size_key: ClassVar[str | None] = None
     """The parameter that `ptmoe budget --params` varies; None where nothing is to be varied."""
+    task_key: ClassVar[str | None] = None
+    """The parameter that counts the tasks so far in `ptmoe continual`; None where no task adds anything."""
 
     def __init__(self, params: Params, geometry: Geometry) -> None:
         super().__init__()
@@ -145,6 +147,11 @@ class Method(nn.Module, Generic[Params]):
     def router_input(self) -> Literal["prompt", "question"]:
         """The router's input: the whole prompt, or the question in it."""
         return "prompt"
+
+    @property
+    def changes_base(self) -> bool:
+        """Whether `inject` changes the base model, so that no other adapter can use the same one at a time."""
+        return type(self).inject is not Method.inject
 
     @property
     def balance_loss(self) -> float:

@@ -54,6 +54,9 @@ Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
 class Start(Protocol):
     """A fit of a router to training rows; ptmoe/training/router_start.py implements it."""
 
+    inputs: np.ndarray
+    """[rows, H] what the router sees."""
+
     @property
     def rows(self) -> np.ndarray:
         """The numbers of all rows."""

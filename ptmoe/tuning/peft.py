@@ -76,6 +76,10 @@ class PeftMethod(Method[PeftParams]):
     def prompt_length(self) -> int:
         return self.config.num_virtual_tokens if self.config.peft_type == "P_TUNING" else 0
 
+    @property
+    def changes_base(self) -> bool:
+        return self.encoder is None or self._prefix is not None
+
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         if self._prefix is not None:
             attach(base, self._prefix)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from ptmoe.base.model import BaseInfo
+from ptmoe.generation.answer import Answer
 from ptmoe.generation.cache import HEADROOM
-from ptmoe.generation.decode import Decoder
+from ptmoe.generation.decode import Ask, Decoder
 from ptmoe.rows.batches import collate
 from ptmoe.runtime.errors import TrainingError
 from ptmoe.tuning.prompted_lm import PromptedLM
@@ -92,6 +93,26 @@ def test_the_router_decides_once_and_its_choice_is_reported():
     answers = decoded(model)
     assert [answer.expert for answer in answers] == routing.expert.tolist()
     assert np.allclose([answer.probability for answer in answers], routing.probability.tolist(), atol=1e-6)
+
+
+def test_rows_of_several_models_over_one_base_that_come_and_go():
+    pt = make_model("pt")
+    others = [PromptedLM(pt.base, make_model(name).method).eval() for name in ("ptmoe", "untuned")]
+    models = [pt, *others]
+    expected = {name: one_by_one(model, 12, [END, 7, 11]) for name, model in enumerate(models)}
+    decoder = Decoder(pt, info_of(pt, (END, 7, 11)), 12, 250)
+    asks = [Ask(row, models[n % 3], Answer(n, None, None), 4 + n % 9) for n, row in enumerate(ROWS)]
+    gone, ended, coming = asks[2], [], list(asks)
+    while decoder.busy or coming:
+        if coming:
+            decoder.waiting.append(coming.pop(0))
+        ended += decoder.turn()
+        if gone in decoder.live:
+            decoder.drop(gone)
+    assert len(gone.answer.tokens) == 1 and gone not in ended and len(ended) == len(asks) - 1
+    for ask in ended:
+        number = ask.answer.row
+        assert ask.answer.tokens == expected[number % 3][number][: ask.max_new_tokens]
 
 
 class OutOfMemoryAbove:

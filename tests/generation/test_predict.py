@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 
@@ -67,6 +68,43 @@ def test_answers_that_come_with_a_question_are_copied_for_scoring(adapter):
         adapter, [{"question": "w5", "answers": ["w6"]}, {"question": "w5", "answer": 8}, {"question": "w5"}]
     )
     assert [row.get("answers") for row in rows] == [["w6"], ["8"], None]
+
+
+def test_lines_pass_through_a_pipe(adapter, monkeypatch, capsys):
+    expected = predict(adapter, QUESTIONS)
+    capsys.readouterr()
+    piped = io.TextIOWrapper(io.BytesIO("".join(f"{json.dumps(line)}\n" for line in QUESTIONS).encode()))
+    monkeypatch.setattr("sys.stdin", piped)
+    main(["predict", "--adapter", str(adapter), "--input", "-", "--max-new-tokens", "5"])
+    said = capsys.readouterr()
+    assert [json.loads(line) for line in said.out.splitlines()] == expected
+    assert "12 answers" in said.err
+
+
+def test_one_question(adapter, capsys):
+    (row,) = predict(adapter, [{"question": "w5 w6", "context": "w20"}])
+    capsys.readouterr()
+    asked = ["--question", "w5 w6", "--context", "w20", "--max-new-tokens", "5"]
+    main(["predict", "--adapter", str(adapter), *asked])
+    gate = f"(expert {row['expert']}, gate {row['expert_probability']:.2f})"
+    assert capsys.readouterr().out == f"{row['prediction']}  {gate}\n"
+
+
+def test_several_adapters_in_one_pass(adapter, world, capsys):
+    world.train("lora")
+    other = world.root / "out" / "qa-lora-0"
+    path = other / "adapter_config.json"
+    template = json.loads((adapter / "adapter_config.json").read_text())["template"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"template": template}))
+    alone = {"qa-ptmoe-0": predict(adapter, QUESTIONS), "other": predict(other, QUESTIONS)}
+    rows = predict(adapter, QUESTIONS, "--adapter", f"other={other}")
+    assert [row["adapter"] for row in rows] == ["qa-ptmoe-0", "other"] * 12
+    for name, lines in alone.items():
+        assert [row for row in rows if row["adapter"] == name] == [line | {"adapter": name} for line in lines]
+
+
+def test_a_context_belongs_to_a_question(adapter, capsys):
+    assert "--context belongs to --question" in fails(capsys, adapter, [{"question": "w5"}], "--context", "w5")
 
 
 def test_the_base_may_lie_elsewhere(adapter, world, tmp_path):

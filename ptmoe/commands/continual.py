@@ -1,0 +1,189 @@
+"""`ptmoe continual`: tasks arrive one after the other; what does each learner keep of the earlier ones?"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptmoe.base.compute import prepare_torch
+from ptmoe.base.model import read_base_info
+from ptmoe.config.cells import BASE_DIR
+from ptmoe.config.params import Params
+from ptmoe.runtime.arguments import names, seeds
+from ptmoe.runtime.errors import ParamsError
+from ptmoe.runtime.files import checkpoint_root, write_json
+from ptmoe.runtime.progress import say
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ptmoe.tuning.method import MethodParams
+
+SEQUENTIAL = ("pt", "ptmoe")
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "continual",
+        help="learn tasks one after the other and measure what is forgotten",
+        description="Each learner trains on the tasks in their order, and after each it answers the test questions of "
+        "all. Finished steps are kept in .checkpoints/continual, so that an interrupted run goes on.",
+    )
+    parser.add_argument("--tasks", type=names, help="in the order of learning, with commas (default: of params.yaml)")
+    parser.add_argument(
+        "--methods",
+        type=names,
+        help="learners (default: pt, ptmoe and each method of params.yaml that grows with the tasks)",
+    )
+    parser.add_argument("--seeds", type=seeds, help="with commas (default: those of params.yaml)")
+    parser.add_argument("--out", type=Path, default=Path("continual"), help="folder to write (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and answers what is missing; prints the tables and writes results.json and a figure.
+
+    Raises:
+        ParamsError: a task or method is unknown, or there is only one task.
+    """
+    params = Params.load()
+    tasks, seeds = args.tasks or params.grid.tasks, args.seeds or params.grid.seeds
+    if len(tasks) < 2:
+        raise ParamsError(f"--tasks: got {tasks[0]!r} alone; give two or more, in the order of learning")
+    scoring = [params.task(task).score for task in tasks]
+    for learner in args.methods or ():
+        params.method(learner)
+    prepare_torch(BASE_DIR)
+    from ptmoe.reporting import figures
+    from ptmoe.reporting.continual import (
+        SUMMARY,
+        Learned,
+        as_json,
+        by_dataset,
+        compare_learners,
+        estimates,
+        figure,
+        tables,
+    )
+    from ptmoe.scoring.registry import load_metric
+    from ptmoe.statistics.clusters import clusters_of
+    from ptmoe.tuning.registry import check_methods, load_method
+
+    blocks = check_methods(params.methods)
+    learners = args.methods or [*SEQUENTIAL, *(name for name in blocks if load_method(name).task_key)]
+    metrics = [load_metric(score.metric) for score in scoring]
+    steps = range(len(tasks))
+    scores: dict[str, list[list[list[pa.Table]]]] = {
+        learner: [[[] for _ in tasks] for _ in steps] for learner in learners
+    }
+    for seed in seeds:
+        for learner in learners:
+            adapter = None
+            for step in steps:
+                adapter = learn(params, tasks[: step + 1], learner, blocks[learner], seed, adapter)
+                for number, task in enumerate(tasks):
+                    scores[learner][step][number].append(answer(params, adapter, task))
+    first = scores[learners[0]][0]
+    learned = Learned(
+        tasks,
+        {
+            learner: [
+                [by_dataset(each, metric.headline) for each, metric in zip(row, metrics, strict=True)] for row in matrix
+            ]
+            for learner, matrix in scores.items()
+        },
+        [clusters_of(each[0].select(["dataset", "group"]).to_pydict()) for each in first],
+        [metric.columns[metric.headline] for metric in metrics],
+    )
+    statistics = params.grid.statistics
+    measured = {learner: estimates(learned, learner, statistics) for learner in learners}
+    comparisons = compare_learners(learned, statistics)
+    write_json(
+        args.out / "results.json",
+        {
+            "profile": params.grid.profile,
+            "tasks": tasks,
+            "seeds": seeds,
+            "metrics": dict(zip(tasks, learned.labels, strict=True)),
+            "learners": {
+                learner: {name: as_json(each[name]) for name in ("R", *SUMMARY)} for learner, each in measured.items()
+            },
+            "comparisons": [
+                {"first": each.first, "second": each.second, "difference": as_json(each.difference), "p": each.p_holm}
+                for each in comparisons
+            ],
+        },
+    )
+    figures.save(figure(learned, measured), args.out / "results")
+    say(tables(learned, measured))
+    for each in comparisons:
+        verdict = "differ" if each.beats(statistics.confidence) else "do not differ significantly"
+        say(f"{each.first} and {each.second} {verdict}: {100 * each.difference.value:+.1f} points on average")
+    say(f"{args.out / 'results.json'}, {args.out / 'results.svg'}")
+    return 0
+
+
+def learn(params: Params, tasks: list[str], learner: str, block: MethodParams, seed: int, earlier: Path | None) -> Path:
+    """Trains on the last of the tasks from the adapter of those before, where that is not done; returns the adapter."""
+    from ptmoe.training.cell import TrainJob, train_cell
+    from ptmoe.training.fingerprint import about
+    from ptmoe.tuning.adapters import CONFIG_FILE
+    from ptmoe.tuning.registry import load_method
+
+    task, profile, key = tasks[-1], params.profile, load_method(learner).task_key
+    name = f"{'+'.join(tasks)}-{learner}-{seed}"
+    job = TrainJob(
+        task=task,
+        method_name=learner,
+        seed=seed,
+        method_params=block.model_copy(update={key: len(tasks)} if key else {}),
+        train=profile.train,
+        steps=profile.steps_of(learner, task),
+        batch_size=profile.batch_size[task],
+        learning_rate=profile.learning_rate[learner],
+        base_dir=BASE_DIR,
+        encoded_dir=Path("data/encoded") / task,
+        init_file=Path("models/init") / f"{task}.safetensors",
+        adapter_dir=Path(name),
+        log_file=Path(f"{name}.tsv"),
+        start=earlier,
+    )
+    # A finished step is good on every machine, so neither the processes nor the device are part of its folder.
+    folder = _kept(about(job, read_base_info(BASE_DIR).fingerprint, 1, "any"))
+    job = replace(job, adapter_dir=folder / name, log_file=folder / job.log_file)
+    if not (job.adapter_dir / CONFIG_FILE).is_file():
+        train_cell(job)
+    return job.adapter_dir
+
+
+def answer(params: Params, adapter: Path, task: str) -> pa.Table:
+    """Answers the test questions of a task, where that is not done; returns the scores of the answers."""
+    from ptmoe.generation.cell import GenerateJob, about, generate_cell
+    from ptmoe.scoring.cell import score_cell
+    from ptmoe.scoring.scores import read_scores
+
+    job = GenerateJob(
+        base_dir=BASE_DIR,
+        encoded_dir=Path("data/encoded") / task,
+        adapter_dir=adapter,
+        generate=params.profile.generate.model_copy(update={"forced_experts": False}),
+        max_new_tokens=params.profile.max_new_tokens[task],
+        out_file=Path(f"{adapter.name}-on-{task}.parquet"),
+    )
+    folder = _kept(about(job, read_base_info(BASE_DIR).fingerprint))
+    job = replace(job, out_file=folder / job.out_file)
+    if not job.out_file.is_file():
+        generate_cell(job)
+    split, scores = Path("data/split") / task, folder / "scores.parquet"
+    score_cell(params.task(task).score, job.out_file, split, folder / "metrics.json", scores)
+    return read_scores(scores)[1]
+
+
+def _kept(facts: dict[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return checkpoint_root() / "continual" / digest[:16]

@@ -1,0 +1,151 @@
+"""From a request to its answer: finds the adapter, encodes the question, and follows the answer as it grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ptmoe.encoding.encoder import Statistics
+from ptmoe.encoding.templates import Template
+from ptmoe.examples.example import Example
+from ptmoe.generation.answer import Answer
+from ptmoe.generation.cell import check_positions
+from ptmoe.generation.decode import Ask, Decoder
+from ptmoe.serving.asked import Asked, RefusedError
+from ptmoe.serving.meters import Meters
+from ptmoe.serving.opened import House, Limits, Opened
+from ptmoe.serving.replies import Reply
+from ptmoe.serving.scheduler import Scheduler, Ticket
+from ptmoe.tuning.prompted_lm import PromptedLM
+
+
+class Service:
+    """Answers requests with the adapters of a house.
+
+    Args:
+        house: the open adapters.
+        limits: of answers, prompts and batches.
+        max_requests: most questions that wait or are being answered at a time.
+
+    Raises:
+        BaseModelError: answers of that length leave no position for a question.
+    """
+
+    def __init__(self, house: House, limits: Limits, max_requests: int) -> None:
+        self.house, self._limits, self._max_requests, self.open = house, limits, max_requests, 0
+        self._decoders: dict[int, Decoder] = {}
+        for adapter in house.adapters.values():
+            check_positions(1, limits.max_new_tokens, adapter.model)
+            base = id(adapter.model.base)
+            if base not in self._decoders:
+                self._decoders[base] = Decoder(
+                    adapter.model, house.info, limits.max_new_tokens, limits.max_batch_tokens
+                )
+        self.scheduler = Scheduler(list(self._decoders.values()))
+        self.meters = Meters(lambda: self.scheduler.rows)
+
+    def adapter(self, name: str) -> Opened:
+        """Returns an adapter; raises `RefusedError` where there is none of that name."""
+        if name not in self.house.adapters:
+            known = ", ".join(self.house.adapters)
+            raise RefusedError(404, f"model: got {name!r:.60}; allowed: {known}", "model", "model_not_found")
+        return self.house.adapters[name]
+
+    def answering(self, asked: Asked, chat: bool) -> Answering:
+        """Puts a question in the queue.
+
+        Raises:
+            RefusedError: the adapter is unknown, the question cannot be answered, or too many wait.
+        """
+        adapter = self.adapter(asked.model)
+        limit = asked.limit or self._limits.max_new_tokens
+        if limit > self._limits.max_new_tokens:
+            raise RefusedError(
+                400, f"max_tokens: got {limit}; allowed: 1 to {self._limits.max_new_tokens}", "max_tokens"
+            )
+        example = Example("", "", asked.question.strip(), asked.context.strip(), [], "", "")
+        if not example.question:
+            raise RefusedError(400, "the question is empty; give the text that the adapter is to answer")
+        if example.context and not Template(adapter.template).takes_context:
+            raise RefusedError(400, f"context: the template of {asked.model} has no place for one", "context")
+        counts = Statistics()
+        (row,) = adapter.encoder.encode([example], False, counts)
+        if counts.contexts_cut or counts.over_length:
+            raise RefusedError(
+                400,
+                f"question and context exceed the {adapter.max_length} tokens that {asked.model} reads beside "
+                f"its soft prompt and answer; shorten them",
+                code="context_length_exceeded",
+            )
+        if self.open >= self._max_requests:
+            raise RefusedError(429, f"{self.open} questions wait or are being answered; try again later")
+        ask = Ask(row, adapter.model, Answer(0, None, None), limit)
+        ticket = Ticket(ask, self._decoder(adapter.model), bool(asked.stream))
+        self.open += 1
+        self.meters.prompt_tokens.labels(asked.model).inc(row.prompt_length)
+        self.scheduler.submit(ticket)
+        return Answering(self, ticket, Reply(chat, asked.model, row.prompt_length))
+
+    def _decoder(self, model: PromptedLM) -> Decoder:
+        return self._decoders[id(model.base)]
+
+    def closed(self) -> None:
+        """Counts a question as gone."""
+        self.open -= 1
+
+
+class Answering:
+    """One answer on its way; `close` it in any case, so that its slot is free."""
+
+    def __init__(self, service: Service, ticket: Ticket, reply: Reply) -> None:
+        self._service, self._ticket, self._reply = service, ticket, reply
+        self._started_s = time.perf_counter()
+
+    async def whole(self) -> dict[str, Any]:
+        """Returns the body of the whole reply; raises `RefusedError` (500) when the batch failed."""
+        while not await self._done():
+            pass
+        return self._reply.whole(self._shown())
+
+    async def pieces(self, with_usage: bool) -> AsyncIterator[dict[str, Any]]:
+        """Yields the chunks of a stream; their texts joined are the text of the whole reply."""
+        said, done = "", False
+        while not done:
+            done = await self._done()
+            answer = self._ticket.ask.answer
+            so_far = Answer(0, answer.expert, answer.probability, answer.tokens[: self._ticket.tokens])
+            shown = self._shown() if done else so_far.shown(self._service.house.tokenizer)
+            text = shown["prediction"]
+            # A character may be several tokens, and shows as U+FFFD until the last of them.
+            if done or (text.startswith(said) and text != said and not text.endswith("\ufffd")):
+                yield self._reply.piece(text.removeprefix(said), shown, done)
+                said = text
+        if with_usage:
+            yield self._reply.usage(self._shown())
+
+    def close(self) -> None:
+        """Frees the slot of an answer that nobody reads any more, and counts."""
+        service, meters = self._service, self._service.meters
+        service.closed()
+        if not self._ticket.done:
+            meters.cancelled.inc()
+            service.scheduler.cancel(self._ticket)
+        if not self._ticket.done or self._ticket.failure:
+            return
+        answer, model = self._ticket.ask.answer, self._reply.model
+        meters.new_tokens.labels(model).inc(len(answer.tokens))
+        meters.seconds.labels(model).observe(time.perf_counter() - self._started_s)
+        if answer.expert is not None:
+            meters.experts.labels(model, answer.expert).inc()
+
+    async def _done(self) -> bool:
+        """Waits for an announcement that was not seen yet; returns whether it is the last one."""
+        await self._ticket.changed.wait()
+        self._ticket.changed.clear()
+        if self._ticket.failure:
+            raise RefusedError(500, f"the batch of this question failed: {self._ticket.failure}")
+        return self._ticket.done
+
+    def _shown(self) -> dict[str, Any]:
+        return self._ticket.ask.answer.shown(self._service.house.tokenizer)

@@ -33,9 +33,10 @@ def why_no_slurm() -> str:
 needs_slurm = pytest.mark.skipif(bool(why_no_slurm()), reason=why_no_slurm())
 
 
-def running(title):
-    asked = ["squeue", "--noheader", "--array", "--states=RUNNING", f"--name={title}", "--format=%i"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+def running(folder):
+    asked = ["squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i|%Z"]
+    rows = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return [number for number, _, place in (row.partition("|") for row in rows) if place == str(folder)]
 
 
 @needs_slurm
@@ -54,7 +55,7 @@ def test_slurm_gives_the_results_of_dvc_also_when_it_takes_a_job_back(small_run,
         text=True,
     ) as sweep:
         deadline_s = time.monotonic() + 240
-        while not (jobs := running("ptmoe-train")) and sweep.poll() is None:
+        while not (jobs := running(project.root)) and sweep.poll() is None:
             assert time.monotonic() < deadline_s
             time.sleep(0.2)
         time.sleep(2)

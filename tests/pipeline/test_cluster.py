@@ -62,11 +62,7 @@ def test_slurm_gives_the_results_of_dvc_also_when_it_takes_a_job_back(small_run,
         subprocess.run(["scontrol", "requeue", jobs[0]], check=True)
         said, _ = sweep.communicate(timeout=500)
     assert sweep.returncode == 0, said
-<<<<<<< HEAD
-    # DVC writes stages in the order in which they ran, which differs from run to run.
-=======
     # In a new dvc.lock DVC writes stages that do not depend on each other in any order.
->>>>>>> slurm
     assert read_yaml(project.root / "dvc.lock") == read_yaml(small_run.root / "dvc.lock")
     assert contents(project.root, *SHOWN) == contents(small_run.root, *SHOWN)
     assert not stages_run(project.dvc("repro"))

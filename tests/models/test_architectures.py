@@ -5,7 +5,7 @@ import pytest
 from benchmarks.architectures import examined
 
 
-@pytest.mark.parametrize("model_type", ["opt", "mpt", "falcon", "mixtral", "gemma3_text", "cohere2", "phi3"])
+@pytest.mark.parametrize("model_type", ["opt", "bloom", "mpt", "falcon", "mixtral", "gemma3_text", "cohere2", "phi3"])
 def test_attention_of_every_kind_is_exact(model_type):
     assert examined(model_type) == ("exact", "")
 

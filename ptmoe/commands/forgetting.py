@@ -6,17 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ptmoe.base.compute import prepare_torch
 from ptmoe.base.model import read_base_info
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
 from ptmoe.runtime.errors import ParamsError
-from ptmoe.runtime.files import write_text
 from ptmoe.runtime.progress import Progress, say
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ptmoe.base.model import BaseInfo
     from ptmoe.tuning.prompted_lm import PromptedLM
 
@@ -47,10 +46,13 @@ def run(args: argparse.Namespace) -> int:
     if len(grid.tasks) < 2:
         raise ParamsError(f"tasks: got {grid.tasks}; forgetting needs two or more tasks in params.yaml")
     prepare_torch(BASE_DIR)
+    import numpy as np
+
     from ptmoe.base.compute import make_accelerator
     from ptmoe.base.geometry import Geometry
     from ptmoe.base.model import load_base
     from ptmoe.reporting.costs import as_text
+    from ptmoe.reporting.tables import write_csv
     from ptmoe.statistics.estimates import Resampling
     from ptmoe.tuning.method import Method, NoParams
     from ptmoe.tuning.opening import open_adapter
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
                 lines.append([task, method, *(f"{value:+.3f}" for value in (found.value, found.low, found.high))])
     say(as_text(lines))
     if args.out:
-        write_text(args.out, "".join(f"{','.join(line)}\n" for line in lines))
+        write_csv(args.out, lines[0], lines[1:])
     return 0
 
 

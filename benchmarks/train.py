@@ -113,7 +113,8 @@ def against_peft(options: Any) -> dict[str, Any]:
     ]
     same = np.random.default_rng(0).permutation([int(row.id) for batch in grouped for row in batch])
     shuffled = [[rows[n] for n in part] for part in same.reshape(-1, options.batch_size)]
-    ours = Ours(make_base(options), "pt", {"prompt_length": PROMPT_LENGTH})
+    base = make_base(options)
+    ours = Ours(base, "pt", {"prompt_length": PROMPT_LENGTH})
     theirs = Theirs(make_base(options), options.batch_size)
     times = alternately(
         {
@@ -134,17 +135,16 @@ def against_peft(options: Any) -> dict[str, Any]:
         "tokens_per_second": {name: round(tokens / float(np.median(values))) for name, values in times.items()},
         "peak_bytes_beyond_weights": memory,
         "memory_ratio": round(memory["ptmoe"] / memory["peft"], 3),
-        "floor": floor(options, tokens, float(np.median(times["ptmoe"]))),
+        "floor": floor(base, options, tokens, float(np.median(times["ptmoe"]))),
     }
 
 
-def floor(options: Any, tokens: int, seconds: float) -> dict[str, float]:
+def floor(base: LlamaForCausalLM, options: Any, tokens: int, seconds: float) -> dict[str, float]:
     """Compares a run with the arithmetic that it cannot do without, at the rate of a large matrix product.
 
     Forward and activation gradients are two multiplications and additions a weight and token each; the soft prompt's
     tokens count, attention and the output layer at six positions a row do not.
     """
-    base = make_base(options)
     weights = sum(parameter.numel() for parameter in base.model.layers.parameters())
     rows = options.batch_size * options.steps
     operations = 4.0 * weights * (tokens + rows * PROMPT_LENGTH)

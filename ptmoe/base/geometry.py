@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ptmoe.base.gguf import SUFFIX, gguf_config
 from ptmoe.base.support import check_supported
-from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.errors import BaseModelError, first_line
 from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -123,9 +123,8 @@ def meta_model(config: Config) -> PreTrainedModel:
     except BaseModelError:
         raise
     except Exception as error:  # each architecture checks its config in its own way
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BaseModelError(
-            f"{model_type!r:.40} is not a causal language model that this reads: {reason:.200}"
+            f"{model_type!r:.40} is not a causal language model that this reads: {first_line(error):.200}"
         ) from None
 
 

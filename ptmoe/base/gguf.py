@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.errors import BaseModelError, first_line
 from ptmoe.runtime.files import sha256_of, whole_folder, write_text
 
 SUFFIX = ".gguf"
@@ -61,7 +61,7 @@ def read_gguf(path: Path) -> GgufFacts:
             weights=sum(math.prod(map(int, tensor.shape)) for tensor in reader.tensors),
         )
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise BaseModelError(f"{path} is truncated or damaged ({_reason(error)}); fetch it again") from None
+        raise BaseModelError(f"{path} is truncated or damaged ({first_line(error):.200}); fetch it again") from None
 
 
 def gguf_config(path: Path) -> dict[str, Any]:
@@ -138,9 +138,5 @@ def _explained(path: Path, facts: GgufFacts) -> Iterator[None]:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, ImportError) as error:
         raise BaseModelError(
             f"{path}: transformers cannot read a causal language model of architecture {facts.architecture!r} "
-            f"from it ({_reason(error)})"
+            f"from it ({first_line(error):.200})"
         ) from None
-
-
-def _reason(error: BaseException) -> str:
-    return f"{next(iter(str(error).splitlines()), '') or type(error).__name__:.200}"

@@ -15,7 +15,7 @@ from ptmoe.base.geometry import Geometry
 from ptmoe.base.gguf import SUFFIX, write_base
 from ptmoe.base.hub import LOCAL, TOKENIZER_FILES, find_folder, fingerprint
 from ptmoe.config.faults import first_fault
-from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.errors import BaseModelError, first_line
 from ptmoe.runtime.files import write_json
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def prepare_base(params: BaseParams, out: Path) -> None:
     print_of_weights = fingerprint(folder)
     out.mkdir(parents=True, exist_ok=True)
     if folder != out:
-        _copy_tokenizer(folder, out, params.trust_remote_code)
+        copy_tokenizer(folder, out, params.trust_remote_code)
     tokenizer = _tokenizer(out, params.trust_remote_code)
     eos = _eos_token_ids(out, tokenizer)
     info = BaseInfo(
@@ -121,7 +121,8 @@ def prepare_base(params: BaseParams, out: Path) -> None:
     write_json(out / INFO_FILE, asdict(info))
 
 
-def _copy_tokenizer(folder: Path, out: Path, with_code: bool) -> None:
+def copy_tokenizer(folder: Path, out: Path, with_code: bool = False) -> None:
+    """Copies config, generation config and tokenizer of a base model, and its code where that may run."""
     for pattern in (*TOKENIZER_FILES, *(["*.py"] if with_code else [])):
         for path in sorted(folder.glob(pattern)):
             if not path.name.endswith(".index.json"):
@@ -188,9 +189,9 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
             trust_remote_code=info.trust_remote_code,
         )
     except (ImportError, OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise BaseModelError(
-            f"base model {info.name} cannot be loaded with dtype {info.dtype}, attention {info.attention}: {reason}"
+            f"base model {info.name} cannot be loaded with dtype {info.dtype}, attention {info.attention}: "
+            f"{first_line(error)}"
         ) from None
     finally:
         if bars:
@@ -229,5 +230,4 @@ def _tokenizer(folder: Path, with_code: bool) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=with_code)
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BaseModelError(f"the tokenizer of {folder} cannot be loaded: {reason}") from None
+        raise BaseModelError(f"the tokenizer of {folder} cannot be loaded: {first_line(error)}") from None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.compute import prepare_torch
 from ptmoe.base.model import read_base_info
-from ptmoe.config.cells import BASE_DIR
+from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
 from ptmoe.runtime.arguments import names, seeds
 from ptmoe.runtime.errors import ParamsError
-from ptmoe.runtime.files import checkpoint_root, write_json
+from ptmoe.runtime.files import checkpoint_root, digest_of, write_json
 from ptmoe.runtime.progress import say
 
 if TYPE_CHECKING:
@@ -135,24 +133,10 @@ def learn(params: Params, tasks: list[str], learner: str, block: MethodParams, s
     from ptmoe.tuning.adapters import CONFIG_FILE
     from ptmoe.tuning.registry import load_method
 
-    task, profile, key = tasks[-1], params.profile, load_method(learner).task_key
-    name = f"{'+'.join(tasks)}-{learner}-{seed}"
-    job = TrainJob(
-        task=task,
-        method_name=learner,
-        seed=seed,
-        method_params=block.model_copy(update={key: len(tasks)} if key else {}),
-        train=profile.train,
-        steps=profile.steps_of(learner, task),
-        batch_size=profile.batch_size[task],
-        learning_rate=profile.learning_rate[learner],
-        base_dir=BASE_DIR,
-        encoded_dir=Path("data/encoded") / task,
-        init_file=Path("models/init") / f"{task}.safetensors",
-        adapter_dir=Path(name),
-        log_file=Path(f"{name}.tsv"),
-        start=earlier,
-    )
+    cell, key = Cell(tasks[-1], learner, seed), load_method(learner).task_key
+    grown = block.model_copy(update={key: len(tasks)} if key else {})
+    name = Path(f"{'+'.join(tasks)}-{learner}-{seed}")
+    job = TrainJob.of_profile(params, cell, grown, params.profile.learning_rate[learner], name, earlier)
     # A finished step is good on every machine, so neither the processes nor the device are part of its folder.
     folder = _kept(about(job, read_base_info(BASE_DIR).fingerprint, 1, "any"))
     job = replace(job, adapter_dir=folder / name, log_file=folder / job.log_file)
@@ -185,5 +169,4 @@ def answer(params: Params, adapter: Path, task: str) -> pa.Table:
 
 
 def _kept(facts: dict[str, Any]) -> Path:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return checkpoint_root() / "continual" / digest[:16]
+    return checkpoint_root() / "continual" / digest_of(facts)

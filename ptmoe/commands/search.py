@@ -117,23 +117,10 @@ def try_rate(trial: Trial, params: Params) -> Result:
     from ptmoe.training.cell import TrainJob, train_cell
     from ptmoe.tuning.registry import method_params
 
-    profile = params.profile
-    folder = SCRATCH / f"{Cell(trial.task, trial.method, 0).name}-{trial.learning_rate:g}"
-    job = TrainJob(
-        task=trial.task,
-        method_name=trial.method,
-        seed=0,
-        method_params=method_params(trial.method, params.method(trial.method)),
-        train=profile.train,
-        steps=profile.steps_of(trial.method, trial.task),
-        batch_size=profile.batch_size[trial.task],
-        learning_rate=trial.learning_rate,
-        base_dir=BASE_DIR,
-        encoded_dir=Path("data/encoded") / trial.task,
-        init_file=Path("models/init") / f"{trial.task}.safetensors",
-        adapter_dir=folder,
-        log_file=folder.with_suffix(".tsv"),
-    )
+    cell = Cell(trial.task, trial.method, 0)
+    block = method_params(trial.method, params.method(trial.method))
+    folder = SCRATCH / f"{cell.name}-{trial.learning_rate:g}"
+    job = TrainJob.of_profile(params, cell, block, trial.learning_rate, folder)
     try:
         train_cell(job)
     except TrainingError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ptmoe.base.geometry import meta_model
-from ptmoe.base.hub import TOKENIZER_FILES, find_folder
+from ptmoe.base.hub import find_folder
+from ptmoe.base.model import copy_tokenizer
 from ptmoe.export.forms import USE_FILE, read_method
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.runtime.files import whole_folder, write_json
@@ -43,10 +43,8 @@ def export_merged(folder: Path, out: Path) -> None:
     _merge(base)
     source, _ = find_folder(info.name, info.revision)
     with whole_folder(out) as made:
-        base.to(getattr(torch, info.dtype)).save_pretrained(made)
-        for path in sorted({found for pattern in TOKENIZER_FILES for found in source.glob(pattern)}):
-            if not path.name.endswith(".index.json") and not (made / path.name).exists():
-                shutil.copyfile(path, made / path.name)
+        copy_tokenizer(source, made)
+        base.to(getattr(torch, info.dtype)).save_pretrained(made)  # its own config takes the place of the copy
         write_json(made / USE_FILE, {"merged": config.method, "template": config.template})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from ptmoe.generation.answer import Answer
+from ptmoe.runtime.files import digest_of
 
 FLUSH_ROWS = 64
 
@@ -27,8 +27,7 @@ class PartialAnswers:
     """
 
     def __init__(self, root: Path, name: str, about: dict[str, Any], process: int) -> None:
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = root / f"{name}-generate-{digest}"
+        self.folder = root / f"{name}-generate-{digest_of(about)}"
         self._path = self.folder / f"{process}.jsonl"
         self._file: IO[str] | None = None
         self._unflushed = 0

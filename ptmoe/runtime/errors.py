@@ -85,6 +85,11 @@ def reported_to_user() -> Iterator[None]:
     raise SystemExit(USER_ERROR_STATUS)
 
 
+def first_line(error: BaseException) -> str:
+    """Returns the first line of what a library says, or the kind of error where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def _number_of(error: Exception) -> int | None:
     """Returns the system's number of an error; libraries in Rust (safetensors) only write it into their message."""
     if isinstance(error, OSError):

@@ -91,6 +91,11 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(facts: dict[str, Any]) -> str:
+    """Returns 16 hex digits that name the run which these facts determine, in whatever order they are."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def checkpoint_root() -> Path:
     """Returns `.checkpoints` of the project: of its main folder also where DVC runs an experiment in a copy."""
     return Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.runtime.errors import ScoringError
+from ptmoe.runtime.errors import ScoringError, first_line
 from ptmoe.runtime.files import whole_file
 from ptmoe.scoring.metric import Metric
 from ptmoe.scoring.registry import load_metric
@@ -51,7 +51,7 @@ def read_table(source: Path | IO[bytes], needed: Sequence[str] = ()) -> pa.Table
     try:
         table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
-        raise ScoringError(f"{source} is not a complete parquet file ({str(error).splitlines()[0]:.200})") from None
+        raise ScoringError(f"{source} is not a complete parquet file ({first_line(error):.200})") from None
     missing = set(needed) - set(table.column_names)
     if missing:
         raise ScoringError(f"{source} lacks the columns {', '.join(sorted(missing))}; make it again with `dvc repro`")

@@ -17,7 +17,6 @@ from ptmoe.serving.meters import Meters
 from ptmoe.serving.opened import House, Limits, Opened
 from ptmoe.serving.replies import Reply
 from ptmoe.serving.scheduler import Scheduler, Ticket
-from ptmoe.tuning.prompted_lm import PromptedLM
 
 
 class Service:
@@ -81,14 +80,11 @@ class Service:
         if self.open >= self._max_requests:
             raise RefusedError(429, f"{self.open} questions wait or are being answered; try again later")
         ask = Ask(row, adapter.model, Answer(0, None, None), limit)
-        ticket = Ticket(ask, self._decoder(adapter.model), bool(asked.stream))
+        ticket = Ticket(ask, self._decoders[id(adapter.model.base)], bool(asked.stream))
         self.open += 1
         self.meters.prompt_tokens.labels(asked.model).inc(row.prompt_length)
         self.scheduler.submit(ticket)
         return Answering(self, ticket, Reply(chat, asked.model, row.prompt_length))
-
-    def _decoder(self, model: PromptedLM) -> Decoder:
-        return self._decoders[id(model.base)]
 
     def closed(self) -> None:
         """Counts a question as gone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.runtime.errors import CheckpointError
-from ptmoe.runtime.files import checkpoint_root, sha256_of, write_json
+from ptmoe.runtime.files import checkpoint_root, digest_of, sha256_of, write_json
 from ptmoe.runtime.progress import say
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ class Checkpoints:
 
     def __init__(self, cell: str, about: dict[str, Any], main: bool = True) -> None:
         self._cell, self._about, self._main = cell, json.loads(json.dumps(about)), main
-        text = json.dumps(self._about, sort_keys=True)
-        self.folder = checkpoint_root() / f"{cell}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        self.folder = checkpoint_root() / f"{cell}-{digest_of(self._about)}"
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Returns tensors and state of the newest complete checkpoint, or None; prints which."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from ptmoe.config.params import TrainParams
+from ptmoe.config.cells import BASE_DIR, Cell
+from ptmoe.config.params import Params, TrainParams
 from ptmoe.rows.encoded import EncodedSet
 from ptmoe.runtime.errors import BaseModelError, DataError, TrainingError
 from ptmoe.tuning.method import MethodParams
@@ -38,6 +40,35 @@ class TrainJob:
     adapter_dir: Path
     log_file: Path
     start: Path | None = None
+
+    @classmethod
+    def of_profile(
+        cls,
+        params: Params,
+        cell: Cell,
+        method_params: MethodParams,
+        learning_rate: float,
+        adapter_dir: Path,
+        start: Path | None = None,
+    ) -> Self:
+        """Makes the job of a command: the profile's settings, the pipeline's data, the log beside the adapter."""
+        profile = params.profile
+        return cls(
+            task=cell.task,
+            method_name=cell.method,
+            seed=cell.seed,
+            method_params=method_params,
+            train=profile.train,
+            steps=profile.steps_of(cell.method, cell.task),
+            batch_size=profile.batch_size[cell.task],
+            learning_rate=learning_rate,
+            base_dir=BASE_DIR,
+            encoded_dir=Path("data/encoded") / cell.task,
+            init_file=Path("models/init") / f"{cell.task}.safetensors",
+            adapter_dir=adapter_dir,
+            log_file=adapter_dir.parent / f"{adapter_dir.name}.tsv",
+            start=start,
+        )
 
     @property
     def cell(self) -> str:

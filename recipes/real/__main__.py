@@ -11,7 +11,7 @@ from pathlib import Path
 from ptmoe.commands.sweep import SHARED_STAGES
 from ptmoe.config.params import Params, read_yaml
 from ptmoe.runtime.devices import visible_devices
-from ptmoe.runtime.errors import PtmoeError, reported_to_user
+from ptmoe.runtime.errors import PtmoeError, first_line, reported_to_user
 from ptmoe.runtime.progress import say
 from recipes.real.weights import BASE, fetch_base
 
@@ -91,8 +91,7 @@ def set_params(values: list[str]) -> None:
     try:
         apply_overrides("params.yaml", values)
     except DvcException as error:
-        reason = next(iter(str(error.__cause__ or error).splitlines()))
-        raise PtmoeError(f"params.yaml is not changed: {reason}") from None
+        raise PtmoeError(f"params.yaml is not changed: {first_line(error.__cause__ or error)}") from None
 
 
 def _tell(params: Params, jobs: int) -> None:

@@ -1,7 +1,7 @@
 """Every causal architecture of the installed transformers, tiny: trained two steps, decoded, compared or refused.
 
-    python -m benchmarks.architectures                  # all of them; writes docs/architectures.md
-    python -m benchmarks.architectures llama mamba      # these; prints the table
+python -m benchmarks.architectures                  # all of them; writes docs/architectures.md
+python -m benchmarks.architectures llama mamba      # these; prints the table
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import nn
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ptmoe.base.model import BaseInfo
+from ptmoe.base.support import check_supported
 from ptmoe.generation.decode import Decoder
 from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import Encoded
@@ -123,20 +124,37 @@ def examined(model_type: str) -> Result:
     try:
         base = tiny_model(model_type)
     except Exception as error:  # whatever a config of the wrong sizes leads to
-        return Result("not built", _said(error))
+        return _refused_at_full_size(model_type) or Result("not built", _said(error))
     try:
         model = PromptedLM.create(base, "pt", {"prompt_length": PROMPT})
         _train(model)
         wanted = [_alone(model, row) for row in rows()]
         answers = decoded(model)
     except BaseModelError as error:
-        return Result("refused", str(error).partition("not supported: ")[2].partition("; supported")[0] or str(error))
+        return _refusal(error)
     except Exception as error:  # any of it is a fault of ours
         return Result("crash", _said(error))
     if len({tuple(each) for each in wanted}) < len(wanted) // 2:
         return Result("not built", "the random model answers every prompt alike")
     right = sum(map(list.__eq__, answers, wanted))
     return Result("exact") if right == len(wanted) else Result("wrong", f"{right} of {len(wanted)} answers equal")
+
+
+def _refused_at_full_size(model_type: str) -> Result | None:
+    """Asks for a model of the config's own sizes, without storage."""
+    try:
+        with torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(model_type))
+        check_supported(model)
+    except BaseModelError as error:
+        return _refusal(error)
+    except Exception:  # it cannot be built at all
+        pass
+    return None
+
+
+def _refusal(error: BaseModelError) -> Result:
+    return Result("refused", str(error).partition("not supported: ")[2].partition("; supported")[0] or str(error))
 
 
 def _train(model: PromptedLM) -> None:
@@ -222,6 +240,7 @@ def page(results: dict[str, Result]) -> str:
 
 
 def main() -> None:
+    """Examines the architectures that were named, or all, and then writes the page."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

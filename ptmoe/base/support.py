@@ -32,6 +32,7 @@ def check_supported(model: PreTrainedModel) -> None:
 
 
 def _hindrance(model: PreTrainedModel) -> str:
+    from torch import nn
     from transformers.cache_utils import get_layer_types_and_kwargs
 
     config = model.config.get_text_config(decoder=True)
@@ -46,7 +47,8 @@ def _hindrance(model: PreTrainedModel) -> str:
     taken = inspect.signature(model.forward).parameters
     if missing := [name for name in _NEEDED if name not in taken]:
         return f"its forward takes no {' and no '.join(missing)}"
-    if "position_ids" not in taken and any("pos" in name for name, _ in model.named_modules()):
+    embeddings = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    if "position_ids" not in taken and any("pos" in name for name in embeddings):
         return "it embeds positions, but its forward takes no position_ids"
     others = sorted(set(get_layer_types_and_kwargs(config)[0]) - _KINDS)
     return f"it has layers of kind {', '.join(others)}" if others else ""

@@ -38,7 +38,10 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
     """
     encoder = PromptEncoder(load_tokenizer(base_dir), template, max_length, read_base_info(base_dir).eos_token_ids)
     tests = sorted(str(path.relative_to(split).with_suffix("")) for path in split.glob("test/**/*.parquet"))
-    report: dict[str, Any] = {"max_length": max_length, "template": template.model_dump(exclude_none=True) | encoder.description}
+    report: dict[str, Any] = {
+        "max_length": max_length,
+        "template": template.model_dump(exclude_none=True) | encoder.description,
+    }
     out.mkdir(parents=True, exist_ok=True)
     for name in ["train", "validation", *tests]:
         with tempfile.TemporaryDirectory(dir=out, prefix=".examples-") as cache:

@@ -86,7 +86,7 @@ class Result(NamedTuple):
 
 def tiny_model(model_type: str) -> transformers.PreTrainedModel:
     """Builds a random causal model of a type, its config shrunk by the names of sizes; may raise anything."""
-    config_class = type(transformers.AutoConfig.for_model(model_type))
+    config_class: Any = type(transformers.AutoConfig.for_model(model_type))
     parts = {"": config_class()}
     parts |= {name: getattr(parts[""], name, None) for name in getattr(config_class, "sub_configs", {})}
     shrunk = {name: _shrunk(part) for name, part in parts.items() if part is not None}

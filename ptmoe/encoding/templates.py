@@ -83,7 +83,7 @@ def _rendered(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], open_turn: bool, enable_thinking: bool | None
 ) -> str:
     template = tokenizer.get_chat_template()
-    options = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
+    options: dict[str, Any] = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
     if options and "enable_thinking" not in template:
         raise BaseModelError("template.enable_thinking: the base's chat template has no such switch; remove the key")
     if "strftime_now" in template:

@@ -1,6 +1,6 @@
 """Our prompts are those of each family's own chat template, token for token."""
 
-# ruff: noqa: RUF001  (DeepSeek writes its tokens with full-width bars)
+# ruff: noqa: RUF001, E501 - templates are shown in their families' own characters, a turn a line
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ FAMILIES: dict[str, tuple[list[str], str | None, str, str]] = {
         ["<bos>", "<start_of_turn>", "<end_of_turn>"],
         "<bos>",
         "<end_of_turn>",
-        turns(
-            "<start_of_turn>user\n@<end_of_turn>\n", "<start_of_turn>model\n@<end_of_turn>\n", "<start_of_turn>model\n"
-        )
+        turns("<start_of_turn>user\n@<end_of_turn>\n", "<start_of_turn>model\n@<end_of_turn>\n", "<start_of_turn>model\n")
         .replace("m['content']", "m['content'] | trim")
         .replace("{% for", BOS + "{% for", 1),
     ),
@@ -76,11 +74,7 @@ FAMILIES: dict[str, tuple[list[str], str | None, str, str]] = {
         ["<|im_start|>", "<|im_sep|>", "<|im_end|>", "<|endoftext|>"],
         "<|endoftext|>",
         "<|im_end|>",
-        turns(
-            "<|im_start|>user<|im_sep|>@<|im_end|>",
-            "<|im_start|>assistant<|im_sep|>@<|im_end|>",
-            "<|im_start|>assistant<|im_sep|>",
-        ),
+        turns("<|im_start|>user<|im_sep|>@<|im_end|>", "<|im_start|>assistant<|im_sep|>@<|im_end|>", "<|im_start|>assistant<|im_sep|>"),
     ),
     "zephyr": (["<s>", "</s>"], "<s>", "</s>", turns("<|user|>\n@</s>\n", "<|assistant|>\n@</s>\n", "<|assistant|>\n")),
     "vicuna": (["<s>", "</s>"], "<s>", "</s>", turns("USER: @ ", "ASSISTANT: @</s>", "ASSISTANT:", BOS)),
@@ -137,7 +131,7 @@ FAMILIES: dict[str, tuple[list[str], str | None, str, str]] = {
     "solar": (["<s>", "</s>"], "<s>", "</s>", turns("### User:\n@\n\n", "### Assistant:\n@</s>", "### Assistant:\n")),
     # A ChatML template in a vocabulary that also holds Llama 3's header tokens.
     "chatml_on_llama3": ([*LLAMA_3, *CHATML], "<|begin_of_text|>", "<|im_end|>", chatml(before=BOS)),
-}
+}  # fmt: skip
 LLAMA_3_TEMPLATE = turns(
     "<|start_header_id|>user<|end_header_id|>\n\n@<|eot_id|>",
     "<|start_header_id|>assistant<|end_header_id|>\n\n@<|eot_id|>",

@@ -22,6 +22,7 @@ def project(project_root, tmp_path, monkeypatch):
     shutil.copy(project_root / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(real, "visible_devices", list)
+    monkeypatch.setattr(real, "has_matrix_unit", lambda: False)
     return tmp_path
 
 

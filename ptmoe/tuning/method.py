@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
+from pydantic import field_validator
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -16,9 +17,18 @@ from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.config.fields import Block, Count
 from ptmoe.runtime.errors import ParamsError
 
+LARGEST = 1 << 18
+
 
 class MethodParams(Block):
     """A method's block of params.yaml."""
+
+    @field_validator("*")
+    @classmethod
+    def _has_a_size_that_memory_holds(cls, value: Any) -> Any:
+        if type(value) is int and value > LARGEST:
+            raise ValueError(f"got {value}; allowed: at most {LARGEST}")
+        return value
 
 
 class NoParams(MethodParams):

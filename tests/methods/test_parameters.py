@@ -69,6 +69,7 @@ def test_dpt_takes_the_largest_rank_inside_the_budget():
     ("method", "changes"),
     [
         *[("ptmoe", {"num_experts": bad}) for bad in (0, -1, 2.5, "abc", True)],
+        ("hydralora", {"num_experts": 10**9}),
         *[("smop", {"num_experts": bad}) for bad in (0, -1, 2.5, "abc", 3)],
         ("attempt", {"num_experts": 7}),
         *[("ptmoe", {"rank": bad}) for bad in (0, -3, 1.5, "best")],

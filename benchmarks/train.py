@@ -69,18 +69,20 @@ class Ours:
 class Theirs:
     """peft's prompt tuning under the Trainer."""
 
-    def __init__(self, base: LlamaForCausalLM, batch_size: int) -> None:
+    def __init__(self, base: LlamaForCausalLM, batch_size: int, learning_rate: float = 1e-3) -> None:
         from peft import PromptTuningConfig, get_peft_model
 
         torch.manual_seed(0)
-        config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=PROMPT_LENGTH)
+        config = PromptTuningConfig(
+            task_type="CAUSAL_LM", num_virtual_tokens=PROMPT_LENGTH, prompt_tuning_init="SAMPLE_VOCAB"
+        )
         self.model = get_peft_model(base, config)
         self._folder = tempfile.TemporaryDirectory()
         self._arguments = TrainingArguments(
             output_dir=self._folder.name,
             per_device_train_batch_size=batch_size,
             max_grad_norm=1.0,
-            learning_rate=1e-3,
+            learning_rate=learning_rate,
             lr_scheduler_type="constant",
             num_train_epochs=1,
             save_strategy="no",
@@ -116,14 +118,17 @@ def against_peft(options: Any) -> dict[str, Any]:
     base = make_base(options)
     ours = Ours(base, "pt", {"prompt_length": PROMPT_LENGTH})
     theirs = Theirs(make_base(options), options.batch_size)
-    times = alternately(
-        {
-            "ptmoe": lambda: ours.run(grouped),
-            "peft": theirs.trainer(shuffled).train,
-            "peft, grouped by length": theirs.trainer(grouped).train,
-        },
-        options.rounds,
-    )
+    sides: dict[str, Callable[[], Any]] = {
+        "ptmoe": lambda: ours.run(grouped),
+        "peft": theirs.trainer(shuffled).train,
+        "peft, grouped by length": theirs.trainer(grouped).train,
+    }
+    if options.compile:
+        body = make_base(options)
+        body.base_model.compile(dynamic=True)
+        compiled = Ours(body, "pt", {"prompt_length": PROMPT_LENGTH})
+        sides["ptmoe, compiled"] = lambda: compiled.run(grouped)
+    times = alternately(sides, options.rounds)
     longest = [sorted(rows, key=lambda row: -len(row.input_ids))[: options.batch_size]]
     memory = {"ptmoe": peak_bytes(lambda: ours.run(longest)), "peft": peak_bytes(theirs.trainer(longest).train)}
     tokens = int(sum(len(row.input_ids) for batch in grouped for row in batch))
@@ -200,6 +205,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--compile", action="store_true", help="also time `train.compile: true`")
     parser.add_argument("--what", choices=("all", "peft", "methods", "grid"), default="all")
     options = parser.parse_args()
     parts = {"peft": against_peft, "methods": cost_of_methods, "grid": cost_of}

@@ -23,8 +23,8 @@ from ptmoe.tuning.router import Affine, masked_mean
 
 SAMPLE_ROWS = 512
 REFIT_ROWS = 256
-PIECE_ROWS = 32
-"""Rows that are computed at once: a constant, so that the devices do not change the start."""
+PIECE_ROWS = 8
+"""Rows that are computed at once: a constant, so that devices do not change the start; few, to fit in memory."""
 GRADIENT_COMPONENTS = 8
 """Principal components of the gradients that are clustered; the others vary from answer to answer."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ptmoe.commands.sweep import SHARED_STAGES
@@ -100,7 +102,9 @@ def _tell(params: Params, jobs: int) -> None:
     grid = params.grid
     cells = len(grid.tasks) * len(grid.methods) * len(grid.seeds)
     say(f"estimate: measuring a few rows of {', '.join(grid.tasks)} with {METHOD}")
-    cost = estimate(params)
+    # In a process of its own, whose memory is free again when the cells start.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        cost = pool.submit(estimate, params).result()
     free = shutil.disk_usage(".").free / 1e9
     say(
         f"estimate: {cells} cells, about {cost.hours / jobs:.2f} hours from nothing with {jobs} at once, "

@@ -61,9 +61,3 @@ def parse_number(text: str) -> Fraction | None:
     """Returns the number that a text is as a whole (`$1,234.50`, `[3/4]`, `-\\frac{1}{2}`, `50\\%`), else None."""
     match = _NUMBER.fullmatch(_FRAME.sub("", _in_plain_signs(text).strip()))
     return _value(match) if match else None
-
-
-def numbers_in(text: str) -> list[Fraction]:
-    """Returns every number in a text, in order; fractions by zero are left out."""
-    values = (_value(match) for match in _NUMBER.finditer(_in_plain_signs(text)))
-    return [value for value in values if value is not None]

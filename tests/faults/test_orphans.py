@@ -33,11 +33,12 @@ world.train("ptmoe", **{STEPS})
 """
 
 
-def wait_for(path):
-    """Returns what a process writes into a file."""
+def wait_for(path, starter=None):
+    """Returns what a process writes into a file, which `starter` started."""
     deadline_s = time.monotonic() + DEADLINE_S
     while not path.exists() or not path.read_text():
-        assert time.monotonic() < deadline_s, f"{path} was not written"
+        ended = starter is not None and starter.poll() is not None
+        assert not ended and time.monotonic() < deadline_s, f"{path} was not written"
         time.sleep(0.1)
     return path.read_text()
 
@@ -67,8 +68,9 @@ def test_training_stops_when_dvc_is_killed_and_the_next_run_gives_the_same_bytes
     (root / "dvc.yaml").write_text(f"stages: {{train: {{cmd: '{command}', deps: [stage.py], outs: [out]}}}}")
     (root / "slow").touch()
     said = (root / "said").open("w")
-    with said, dying(subprocess.Popen([*dvc, "repro"], cwd=root, env=environment, stdout=said, stderr=said)):
-        training = psutil.Process(int(wait_for(root / "begun")))
+    started = subprocess.Popen([*dvc, "repro"], cwd=root, env=environment, stdout=said, stderr=said)
+    with said, dying(started):
+        training = psutil.Process(int(wait_for(root / "begun", started)))
     assert has_ended(training)
     assert "qa-ptmoe-0: stopped at step" in (root / "said").read_text()
     (root / "slow").unlink()
@@ -89,7 +91,7 @@ def test_a_stage_without_dvc_outlives_its_shell(tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     with dying(shell):
-        wait_for(tmp_path / "begun")
+        wait_for(tmp_path / "begun", shell)
     assert wait_for(tmp_path / "end")
 
 
@@ -107,5 +109,5 @@ def test_a_killed_sweep_takes_its_dvc_along(call, tmp_path):
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
     )
     with dying(sweep):
-        dvc = psutil.Process(int(wait_for(tmp_path / "begun")))
+        dvc = psutil.Process(int(wait_for(tmp_path / "begun", sweep)))
     assert has_ended(dvc)

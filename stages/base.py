@@ -8,7 +8,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
-    with StageParams("base") as params:
+    with StageParams.running("base") as params:
         base = params.base
 
         # Imported once the parameters are known to be good: it takes seconds.

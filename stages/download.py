@@ -12,7 +12,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    with StageParams("download", {"task": task}) as params:
+    with StageParams.running("download", {"task": task}) as params:
         download_task(task, params.data, params.mirror, Path("data/raw") / task)
 
 

@@ -11,7 +11,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    with StageParams("encode", {"task": task}) as params:
+    with StageParams.running("encode", {"task": task}) as params:
         template, max_length = params.template, params.max_length
 
         # Imported once the parameters are known to be good: it takes seconds.

@@ -12,7 +12,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     cell = Cell.from_arguments(__doc__)
-    with StageParams("generate", cell.item) as params:
+    with StageParams.running("generate", cell.item) as params:
         generate, max_new_tokens = params.generate, params.max_new_tokens
         prepare_torch(BASE_DIR)
 

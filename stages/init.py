@@ -11,7 +11,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     task = task_argument(__doc__)
-    with StageParams("init", {"task": task}) as params:
+    with StageParams.running("init", {"task": task}) as params:
         text = params.init_text
 
         # Imported once the parameters are known to be good: it takes seconds.

@@ -10,7 +10,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 
 def main() -> None:
-    with StageParams("report") as params:
+    with StageParams.running("report") as params:
         write_report(
             tasks=params.tasks,
             methods=params.methods,

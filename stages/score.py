@@ -12,7 +12,7 @@ from ptmoe.scoring.cell import score_cell
 
 def main() -> None:
     cell = Cell.from_arguments(__doc__)
-    with StageParams("score", cell.item) as params:
+    with StageParams.running("score", cell.item) as params:
         score_cell(
             score=params.score,
             predictions=cell.predictions,

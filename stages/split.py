@@ -12,7 +12,7 @@ from ptmoe.splitting.split import split_task
 
 def main() -> None:
     task = task_argument(__doc__)
-    with StageParams("split", {"task": task}) as params:
+    with StageParams.running("split", {"task": task}) as params:
         split_task(task, params.data, Path("data/raw") / task, Path("data/split") / task)
 
 

@@ -12,7 +12,7 @@ from ptmoe.runtime.errors import reported_to_user
 
 def main() -> None:
     cell = Cell.from_arguments(__doc__)
-    with StageParams("train", cell.item) as params:
+    with StageParams.running("train", cell.item) as params:
         prepare_torch(BASE_DIR)
 
         # Imported once the parameters are known to be good and torch is prepared: it takes seconds.

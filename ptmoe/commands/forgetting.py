@@ -95,10 +95,10 @@ def row_losses(model: PromptedLM, task: str, info: BaseInfo) -> np.ndarray:
     import torch
 
     from ptmoe.rows.batches import IGNORED, collate
-    from ptmoe.rows.encoded import EncodedSet
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.tuning.prompted_lm import AnswerLoss
 
-    rows, losses = list(EncodedSet(_validation(task))), []
+    rows, losses = list(open_encoded(Path("data/encoded") / task, "validation")), []
     for first in range(0, len(rows), PIECE_ROWS):
         batch = collate(rows[first : first + PIECE_ROWS], info.pad_token_id, loss_on="text").to(model.base.device)
         with torch.no_grad():
@@ -108,13 +108,9 @@ def row_losses(model: PromptedLM, task: str, info: BaseInfo) -> np.ndarray:
     return torch.cat(losses).double().cpu().numpy()
 
 
-def _validation(task: str) -> Path:
-    return Path("data/encoded") / task / "validation.arrow"
-
-
 def _groups(task: str) -> np.ndarray:
     """Returns [n] the cluster of each validation row; the encoder may have left out rows of the split."""
-    from ptmoe.rows.encoded import EncodedSet
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.scoring.scores import read_table
     from ptmoe.statistics.clusters import numbered
 
@@ -122,4 +118,4 @@ def _groups(task: str) -> np.ndarray:
     table = read_table(Path("data/split") / task / "validation.parquet", columns)
     dataset, key, group = (table[name].to_pylist() for name in columns)
     group_of = dict(zip(zip(dataset, key, strict=True), group, strict=True))
-    return numbered(group_of[row.dataset, row.id] for row in EncodedSet(_validation(task)))
+    return numbered(group_of[row.dataset, row.id] for row in open_encoded(Path("data/encoded") / task, "validation"))

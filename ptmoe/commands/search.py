@@ -133,14 +133,14 @@ def _validation_score(job: TrainJob, params: Params) -> float:
     from ptmoe.base.compute import make_accelerator
     from ptmoe.base.model import load_tokenizer, read_base_info
     from ptmoe.generation.decode import Decoder
-    from ptmoe.rows.encoded import EncodedSet
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.tuning.opening import open_adapter
 
     score, generate, info = params.task(job.task).score, params.profile.generate, read_base_info(BASE_DIR)
     metric, tokenizer = load_metric(score.metric), load_tokenizer(BASE_DIR)
     model = open_adapter(job.adapter_dir, info, make_accelerator().device)
     decoder = Decoder(model, info, params.profile.max_new_tokens[job.task], generate.max_batch_tokens)
-    rows = EncodedSet(job.encoded_dir / "validation.arrow")
+    rows = open_encoded(job.encoded_dir, "validation")
     texts = {a.row: a.shown(tokenizer)["prediction"] for a in decoder.decode(rows, rows.prompt_lengths)}
     scores = [metric.score_one(texts[row], each.answers, score.rule_of(each.dataset)) for row, each in enumerate(rows)]
     return 100 * mean(each[metric.headline] for each in scores)

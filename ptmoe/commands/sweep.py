@@ -22,6 +22,7 @@ from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say
 from ptmoe.runtime.slurm import Resources, check_slurm, run_array
+from ptmoe.runtime.stopping import end_with_parent
 
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
@@ -193,7 +194,12 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]
         environment = os.environ | ({"CUDA_VISIBLE_DEVICES": device} if device is not None else {})
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", "--keep-going", *share]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            preexec_fn=end_with_parent,
         ) as process:
             assert process.stdout is not None
             for cell, result, lines in results(process.stdout):
@@ -239,5 +245,5 @@ def _result(cell: str, said: list[str]) -> str:
 
 
 def _dvc(*arguments: str) -> None:
-    if subprocess.run([sys.executable, "-m", "dvc", *arguments]).returncode:
+    if subprocess.run([sys.executable, "-m", "dvc", *arguments], preexec_fn=end_with_parent).returncode:
         raise SweepError(f"`dvc {' '.join(arguments)}` failed; see its message above")

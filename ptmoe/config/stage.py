@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from ptmoe.config.params import (
 )
 from ptmoe.runtime.errors import ParamsError
 from ptmoe.runtime.files import sha256_of
+from ptmoe.runtime.twins import only_one
 
 HASHED_BYTES = 1 << 20
 
@@ -27,7 +29,7 @@ class StageParams:
     """Hands out declared sections and records each one that was read.
 
     As a context it refuses, at its end, a result whose parameters or dependencies were edited meanwhile: DVC would
-    record it as made from what is there by then.
+    record it as made from what is there by then. `running` also keeps a second process from the same outputs.
 
     Args:
         stage: the stage's name in dvc.yaml.
@@ -47,6 +49,20 @@ class StageParams:
         entries = declared(stage, self.item, self.profile_name, self._root)
         self.declared, self._deps = entries["params"], entries["deps"]
         self.read: set[str] = set()
+
+    @classmethod
+    @contextmanager
+    def running(cls, stage: str, item: dict[str, str] | None = None) -> Iterator[Self]:
+        """Enters the context in the process that makes the stage's outputs.
+
+        Raises:
+            PtmoeError: another process makes them.
+        """
+        params = cls(stage, item)
+        name = "@".join([stage, *(["-".join(params.item.values())] if params.item else [])])
+        # Of this folder and not of `checkpoint_root`: an experiment in a copy of the project has its own outputs.
+        with only_one(name, Path(".checkpoints") / f"{name}.lock"), params:
+            yield params
 
     def __enter__(self) -> Self:
         self._before = self._inputs(self._tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,9 @@ from ptmoe.base.model import load_tokenizer, read_base_info
 from ptmoe.encoding.encoder import PromptEncoder, Statistics
 from ptmoe.examples.example import Example
 from ptmoe.examples.tables import BATCH_ROWS, FIELDS, quiet, read_examples
-from ptmoe.rows.encoded import SCHEMA
+from ptmoe.rows.encoded import REPORT, SCHEMA
 from ptmoe.runtime.errors import DataError
-from ptmoe.runtime.files import write_json
+from ptmoe.runtime.files import scratch_folder, sha256_of, write_json
 from ptmoe.runtime.progress import Progress, say
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
     }
     out.mkdir(parents=True, exist_ok=True)
     for name in ["train", "validation", *tests]:
-        with tempfile.TemporaryDirectory(dir=out, prefix=".examples-") as cache:
-            examples = read_examples([split / f"{name}.parquet"], Path(cache))
+        with scratch_folder(out) as cache:
+            examples = read_examples([split / f"{name}.parquet"], cache)
             statistics = write_encoded(examples, encoder, not name.startswith("test/"), out / f"{name}.arrow")
-        report[name] = statistics.summary()
+        report[name] = statistics.summary() | {"sha256": sha256_of(out / f"{name}.arrow")}
         if not statistics.rows:
             raise DataError(f"{task}: no row of {name} fits into {max_length} tokens; raise max_length.{task}")
-    write_json(out / "encode.json", report)
+    write_json(out / REPORT, report)
     train = report["train"]
     say(
         f"{task}: {encoder.conversation.kind} template; {train['rows']} training rows, mean "
@@ -85,8 +85,12 @@ def write_encoded(examples: Dataset, encoder: PromptEncoder, with_targets: bool,
         return {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with quiet(), Progress(f"Encoding {path.stem}", len(examples), "row") as progress:
-        # Written under a temporary name and renamed. The fingerprint lands in the file and must be the same everywhere.
+    with (
+        scratch_folder(path.parent) as scratch,
+        quiet(),
+        Progress(f"Encoding {path.stem}", len(examples), "row") as progress,
+    ):
+        # The fingerprint lands in the file and must be the same everywhere.
         examples.map(
             encode,
             batched=True,
@@ -94,8 +98,9 @@ def write_encoded(examples: Dataset, encoder: PromptEncoder, with_targets: bool,
             writer_batch_size=BATCH_ROWS,
             remove_columns=examples.column_names,
             features=Features.from_arrow_schema(SCHEMA),
-            cache_file_name=str(path),
+            cache_file_name=str(scratch / path.name),
             load_from_cache_file=False,
             new_fingerprint="encoded",
         )
+        os.replace(scratch / path.name, path)
     return statistics

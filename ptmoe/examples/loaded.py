@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from ptmoe.examples.converters.own import own
 from ptmoe.examples.records import Record, check_expansion
 from ptmoe.examples.tables import quiet
 from ptmoe.runtime.errors import DataError
-from ptmoe.runtime.files import whole_file
+from ptmoe.runtime.files import scratch_folder, whole_file
 from ptmoe.sources.remote import fetch_snapshot
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
     """
     path, origin = _found(f"data.files.{name}", table)
     out = folder / f"{name}.jsonl"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".datasets-") as cache:
-        rows = _read(path, table, cache).flatten()
+    with scratch_folder(folder) as cache:
+        rows = _read(path, table, str(cache)).flatten()
         columns = _columns(table, rows.column_names)
         with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
             used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))

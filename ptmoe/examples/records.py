@@ -17,14 +17,12 @@ from typing import IO, Any, NoReturn
 from xml.etree import ElementTree
 
 from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.parquet import FREE_BYTES, LARGEST_RATIO, bounded_batches
 from ptmoe.runtime.strict_json import DECODER, check_characters, parse_json
 from ptmoe.sources.raw import CONTAINERS
 
 _CHUNK_CHARACTERS = 1 << 20
-# Text shrinks three to thirty times, and a passage has thousands of characters; what is beyond these is no data set.
-LARGEST_RATIO, FREE_BYTES = 200, 1 << 26
 LARGEST_RECORD = 1 << 25
-_PARQUET_ROWS = 512
 _REQUIRED: Any = object()
 _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
 
@@ -144,11 +142,17 @@ class _Expanded(io.RawIOBase):
 
 
 def check_expansion(path: Path) -> None:
-    """Reads gzip files of a file or folder once, for a reader that sets no bound; raises `DataError`."""
-    for packed in [path] if path.is_file() else sorted(path.rglob("*.gz")):
+    """Reads gzip and parquet files of a file or folder once, for a reader that sets no bound; raises `DataError`."""
+    for packed in [path] if path.is_file() else sorted(path.rglob("*")):
         if packed.name.lower().endswith(".gz"):
             with _Expanded.open(packed) as file:
                 while file.read(_CHUNK_CHARACTERS):
+                    pass
+        elif packed.name.lower().endswith(".parquet"):
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(packed) as file:
+                for _ in bounded_batches(file, packed.stat().st_size, packed.name):
                     pass
 
 
@@ -270,7 +274,7 @@ def _read_parquet(path: Path, columns: frozenset[str]) -> Iterator[Record]:
             present = file.schema_arrow.names
             wanted = [column for column in present if column in columns] if columns else present
             number = 0
-            for batch in file.iter_batches(_PARQUET_ROWS, columns=wanted):
+            for batch in bounded_batches(file, path.stat().st_size, path.name, wanted):
                 for values in batch.to_pylist():
                     number += 1
                     yield Record(values, f"{path.name}, row {number}")

@@ -13,7 +13,7 @@ from ptmoe.base.compute import make_accelerator, prepare_torch
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import GenerateParams
 from ptmoe.generation.answer import Answer
-from ptmoe.rows.encoded import Encoded, EncodedSet
+from ptmoe.rows.encoded import Encoded, EncodedSet, open_encoded
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
 from ptmoe.runtime.errors import BaseModelError, DataError
 from ptmoe.runtime.files import checkpoint_root, sha256_of, whole_file
@@ -63,16 +63,21 @@ class GenerateJob:
     def test_files(self) -> list[Path]:
         return sorted((self.encoded_dir / "test").rglob("*.arrow"))
 
+    def test_sets(self) -> list[EncodedSet]:
+        """Opens the test rows, a set for each data set; raises `DataError` for a file that changed."""
+        names = [path.relative_to(self.encoded_dir).with_suffix("").as_posix() for path in self.test_files]
+        return [open_encoded(self.encoded_dir, name) for name in names]
+
 
 def generate_cell(job: GenerateJob) -> None:
     """Answers the test rows of one task with one adapter, greedily; writes one row per example, in order.
 
     Raises:
-        DataError: there are no test rows.
+        DataError: there are no test rows, or a file of them changed since it was written.
         BaseModelError: prompt and answer do not fit the base model's positions.
         AdapterError: the adapter is damaged or belongs to another base.
     """
-    if not any(len(EncodedSet(path)) for path in job.test_files):
+    if not any(map(len, job.test_sets())):
         raise DataError(f"{job.encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
     launch(generate_here, job, job.generate.devices)
 
@@ -87,7 +92,7 @@ def generate_here(job: GenerateJob) -> None:
     from ptmoe.tuning.mixture import PromptMixture
     from ptmoe.tuning.opening import open_adapter
 
-    rows = [row for path in job.test_files for row in EncodedSet(path)]
+    rows = [row for rows in job.test_sets() for row in rows]
     longest = max(row.prompt_length for row in rows)
     accelerator = make_accelerator()
     model = open_adapter(job.adapter_dir, info, accelerator.device)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import sha256_of
+from ptmoe.runtime.strict_json import parse_json
 
 SCHEMA = pa.schema(
     [
@@ -29,6 +31,7 @@ SCHEMA = pa.schema(
         ("answers", pa.list_(pa.string())),
     ]
 )
+REPORT = "encode.json"
 # The end of an Arrow stream: without this check a file cut between two batches would be accepted.
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -104,3 +107,38 @@ class EncodedSet(Sequence[Encoded]):
     def __reduce__(self) -> tuple[type[EncodedSet], tuple[Path]]:
         # A worker process maps the file anew instead of receiving its bytes.
         return EncodedSet, (self.path,)
+
+
+def open_encoded(folder: Path, name: str) -> EncodedSet:
+    """Opens a set that the encode stage wrote, e.g. `test/SVAMP`, if its bytes are those that the stage listed.
+
+    Raises:
+        DataError: the file or the stage's report is missing, or changed since.
+    """
+    path, listed = folder / f"{name}.arrow", read_report(folder).get(name)
+    expected = listed.get("sha256") if isinstance(listed, dict) else None
+    if path.is_file() and (found := sha256_of(path)) != expected:
+        raise DataError(
+            f"{path} changed since it was written: its SHA-256 is {found}, {REPORT} lists {expected or 'none'}; "
+            f"run `dvc repro encode@{folder.name}`"
+        )
+    return EncodedSet(path)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Reads what the encode stage writes last: the template, and rows and checksum of each set.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / REPORT
+    try:
+        report = parse_json(path.read_bytes())
+        if isinstance(report["template"], dict):
+            return report
+        reason = "`template` is not an object"
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run `dvc repro encode@{folder.name}`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error)
+    raise DataError(f"{path} is damaged ({reason}); run `dvc repro encode@{folder.name}`")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder inside `folder`, which goes at the end of the block; DVC and Git never see it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{os.getpid()}.", suffix=".tmp") as made:
+        yield Path(made)
+
+
+@contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Yields an empty folder beside `path` and renames it to `path` when the block ends without an error.
 
@@ -43,7 +52,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     _refuse_foreign(path)
-    made, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
+    made, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}tmp") for kind in ("", "old."))
     made.mkdir(parents=True)
     try:
         yield made

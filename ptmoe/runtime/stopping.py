@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -13,7 +14,15 @@ from typing import Self
 
 from ptmoe.runtime.errors import STOPPED_STATUS
 
-__all__ = ["STOPPED_STATUS", "StopRequest", "stop_during_imports", "time_limit"]
+__all__ = ["STOPPED_STATUS", "StopRequest", "end_with_parent", "stop_during_imports", "time_limit"]
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+_SET_DEATH_SIGNAL = 1
+
+
+def end_with_parent() -> None:
+    """As `preexec_fn` of a process: Linux sends it SIGTERM when the thread that started it dies, however it dies."""
+    if _PRCTL is not None:
+        _PRCTL(_SET_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def stop_during_imports() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.runtime.errors import ScoringError, first_line
+from ptmoe.runtime.errors import DataError, ScoringError, first_line
 from ptmoe.runtime.files import whole_file
+from ptmoe.runtime.parquet import bounded_batches
 from ptmoe.scoring.metric import Metric
 from ptmoe.scoring.registry import load_metric
 
@@ -47,9 +48,14 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
 
 
 def read_table(source: Path | IO[bytes], needed: Sequence[str] = ()) -> pa.Table:
-    """Reads a parquet file; raises `ScoringError` when it is none or lacks a column that is needed."""
+    """Reads a parquet file; raises `ScoringError` when it is none, expands without end or lacks a column."""
     try:
-        table = pq.read_table(source)
+        with pa.OSFile(str(source)) if isinstance(source, Path) else pa.PythonFile(source) as opened:
+            file = pq.ParquetFile(opened)
+            batches = list(bounded_batches(file, opened.size(), str(source)))
+            table = pa.Table.from_batches(batches, None if batches else file.schema_arrow).combine_chunks()
+    except DataError as error:
+        raise ScoringError(str(error)) from None
     except (pa.ArrowException, OSError) as error:
         raise ScoringError(f"{source} is not a complete parquet file ({first_line(error):.200})") from None
     missing = set(needed) - set(table.column_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from ptmoe.sources.registry import HubPlace, Place, ShippedPlace
 from ptmoe.sources.remote import fetch_hub, fetch_url, read_url
 
 NO_MIRROR = "none"
+# How a manifest says where files of the Hub are from.
+_OF_HUB = re.compile(r"(\S+) at ([0-9a-f]{40})")
 SHIPPED = Path(__file__).with_name("mini")
 
 
@@ -42,7 +45,7 @@ def place_files(
     if isinstance(place, ShippedPlace):
         return "the package", _copied(_shipped(place), folder)
     if mirror != NO_MIRROR:
-        return "the mirror", _pinned(_from_mirror(name, mirror, folder), pins)
+        return "the mirror", _pinned(_from_mirror(name, mirror, folder, place), pins)
     if isinstance(place, HubPlace):
         commit, files = fetch_hub(place)
         return f"{place.hub} at {commit}", _copied(files, folder)
@@ -77,19 +80,19 @@ def _local_files(path: Path, what: str) -> list[Path]:
     return found
 
 
-def _from_mirror(name: str, mirror: str, folder: Path) -> list[Path]:
-    """Takes a source from `<mirror>/<source>/`, and checks the files against the manifest beside them."""
+def _from_mirror(name: str, mirror: str, folder: Path, place: Place) -> list[Path]:
+    """Takes a source from `<mirror>/<source>/`, and checks files and revision against the manifest beside them."""
     where = f"{mirror.rstrip('/')}/{name}"
     if "://" in mirror:
         files = []
-        for entry in _listed(read_url(f"{where}/{MANIFEST}"), where):
+        for entry in _listed(read_url(f"{where}/{MANIFEST}"), where, place):
             data = fetch_url(f"{where}/{entry['name']}", None, entry["sha256"])
             files.append(Path(shutil.copyfile(data, folder / entry["name"])))
         return files
     manifest = Path(where) / MANIFEST
     if not manifest.is_file():
         return _copied([file for file in _local_files(Path(where), "mirror") if file.name != MANIFEST], folder)
-    entries = _listed(manifest.read_bytes(), where)
+    entries = _listed(manifest.read_bytes(), where, place)
     files = [Path(where) / entry["name"] for entry in entries]
     for file, entry in zip(files, entries, strict=True):
         if not file.is_file() or sha256_of(file) != entry["sha256"]:
@@ -107,12 +110,20 @@ def _pinned(files: list[Path], pins: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def _listed(manifest: bytes, where: str) -> list[dict[str, Any]]:
+def _listed(manifest: bytes, where: str, place: Place) -> list[dict[str, Any]]:
     try:
-        entries = parse_json(manifest)["files"]
+        found = parse_json(manifest)
+        entries, origin = found["files"], str(found.get("from"))
         plain = all(Path(entry["name"]).name == entry["name"] and entry["sha256"] for entry in entries)
     except (ValueError, KeyError, TypeError):
-        plain, entries = False, []
+        plain, entries, origin = False, [], ""
     if not plain:
         raise DataError(f"mirror: {where}/{MANIFEST} is damaged; copy the folder again from a machine that has it")
+    if (stated := _OF_HUB.fullmatch(origin)) and not _names(place, *stated.groups()):
+        raise DataError(f"mirror: {where} holds {origin}, another revision than sources.yaml names; copy that one")
     return entries
+
+
+def _names(place: Place, hub: str, commit: str) -> bool:
+    """Whether a place is this repository at this commit, or at whichever its branch has."""
+    return isinstance(place, HubPlace) and place.hub == hub and place.revision in (commit, "main")

@@ -6,7 +6,6 @@ the side of a row.
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ptmoe.examples.example import Example
 from ptmoe.examples.tables import collect, write_examples
 from ptmoe.examples.text import digest
 from ptmoe.runtime.errors import DataError
-from ptmoe.runtime.files import write_json
+from ptmoe.runtime.files import scratch_folder, write_json
 from ptmoe.runtime.progress import say
 from ptmoe.sources.raw import raw_files
 from ptmoe.sources.registry import Use, uses
@@ -65,14 +64,13 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
     Raises:
         DataError: a raw file is missing or malformed, there are too few rows, or too many are in two sets.
     """
-    out.mkdir(parents=True, exist_ok=True)
     found = uses(data)
     tallies = {use.name: Tally() for use in found}
     datasets: dict[str, dict[str, Any]] = {}
     tests: dict[str, Prints] = {}
-    with tempfile.TemporaryDirectory(dir=out, prefix=".rows-") as scratch:
+    with scratch_folder(out) as scratch:
         stored = [use for use in found if use.role == "train"]
-        rows = _stored(_examples(stored, raw, tallies), Path(scratch) / "train.arrow")
+        rows = _stored(_examples(stored, raw, tallies), scratch / "train.arrow")
         train, validation, beyond = choose(
             rows.keys, np.asarray(rows.prints.columns["group"]), data.validation_rows, data.train_rows
         )
@@ -82,7 +80,7 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
         validation_prints = rows.write(out / "validation.parquet", validation)
         for use in found:
             if use.role != "train":
-                rows = _stored(_examples([use], raw, tallies), Path(scratch) / f"{use.name}.arrow")
+                rows = _stored(_examples([use], raw, tallies), scratch / f"{use.name}.arrow")
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
     pairs = leakage(train_prints, validation_prints, tests)
     names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}

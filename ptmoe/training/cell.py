@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import TemplateParams
+from ptmoe.rows.encoded import read_report
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
 from ptmoe.runtime.errors import TrainingError
 from ptmoe.runtime.files import write_text
@@ -108,7 +108,7 @@ def _note(job: TrainJob) -> dict[str, Any]:
     """Returns what an adapter records besides the method: task, template and the text that prompts start from."""
     from ptmoe.tuning.text_init import read_text_init
 
-    template = json.loads((job.encoded_dir / "encode.json").read_text(encoding="utf-8"))["template"]
+    template = read_report(job.encoded_dir)["template"]
     parts = {name: template[name] for name in TemplateParams.model_fields if name in template}
     return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
 

@@ -37,6 +37,9 @@ class Checkpoints:
         """Returns tensors and state of the newest complete checkpoint, or None; prints which."""
         from safetensors import SafetensorError, safe_open
 
+        if self._main:
+            for left in self.folder.glob(".*.tmp"):  # by a process that was killed
+                left.unlink()
         for path in self._files():
             try:
                 if sha256_of(path)[:16] != path.stem.partition("-")[2]:
@@ -63,7 +66,7 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        temporary = self.folder / "writing.tmp"
+        temporary = self.folder / f".{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / _ABOUT, self._about)

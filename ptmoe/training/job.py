@@ -8,7 +8,7 @@ from typing import Self
 
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params, TrainParams
-from ptmoe.rows.encoded import EncodedSet
+from ptmoe.rows.encoded import EncodedSet, open_encoded
 from ptmoe.runtime.errors import BaseModelError, DataError, TrainingError
 from ptmoe.tuning.method import MethodParams
 
@@ -79,9 +79,9 @@ def read_rows(job: TrainJob) -> tuple[EncodedSet, EncodedSet]:
     """Opens the rows to train and to validate on.
 
     Raises:
-        DataError: there are too few of them, or they have no answers.
+        DataError: there are too few of them, they have no answers, or a file changed since it was written.
     """
-    training, validation = (EncodedSet(job.encoded_dir / f"{name}.arrow") for name in ("train", "validation"))
+    training, validation = (open_encoded(job.encoded_dir, name) for name in ("train", "validation"))
     if len(training) < job.batch_size:
         raise DataError(
             f"{job.task} has {len(training)} training rows, fewer than batch_size {job.batch_size}; "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptmoe.base.model import load_base, load_tokenizer
-from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.errors import BaseModelError, first_line
 from ptmoe.runtime.files import whole_file
 from ptmoe.runtime.progress import say
 
@@ -50,7 +51,7 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
     embeds, ids = embed_text(init_text, load_base(base_dir), load_tokenizer(base_dir))
     with whole_file(out) as temporary:
         tensors = {"text_embeddings": embeds.contiguous(), "token_ids": torch.tensor(ids)}
-        save_file(tensors, temporary, metadata={"text": init_text})
+        save_file(tensors, temporary, metadata={"text": init_text, "sha256": _digest(init_text, tensors)})
     rank = numerical_rank(decompose(embeds)[1], *embeds.shape)
     say(f"{out.stem}: {len(ids)} tokens of init text, {len(set(ids))} distinct, rank {rank}")
 
@@ -59,14 +60,31 @@ def read_text_init(path: Path) -> tuple[str, torch.Tensor]:
     """Returns the text and its embeddings [n, H] in float32.
 
     Raises:
-        BaseModelError: the file is missing or damaged.
+        BaseModelError: the file is missing, damaged or changed since it was written.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("text", ""), file.get_tensor("text_embeddings")
+            facts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in ("text_embeddings", "token_ids")}
     except FileNotFoundError:
-        raise BaseModelError(f"{path} is missing; run `dvc repro init`") from None
-    except SafetensorError:
-        raise BaseModelError(f"{path} is damaged; run `dvc repro -f init`") from None
+        raise BaseModelError(f"{path} is missing; run `dvc repro init@{path.stem}`") from None
+    except SafetensorError as error:
+        raise BaseModelError(f"{path} is damaged ({first_line(error)}); run `dvc repro init@{path.stem}`") from None
+    text, expected = facts.get("text", ""), facts.get("sha256", "none")
+    if (found := _digest(text, tensors)) != expected:
+        raise BaseModelError(
+            f"{path} changed since it was written: the SHA-256 of its content is {found}, it states {expected}; "
+            f"run `dvc repro init@{path.stem}`"
+        )
+    return text, tensors["text_embeddings"]
+
+
+def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Returns the SHA-256 of a text and of names, types, shapes and values of tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -15,7 +15,7 @@ from ptmoe.config.cells import BASE_DIR
 from ptmoe.config.params import Params
 from ptmoe.generation.decode import Decoder
 from ptmoe.rows.batches import collate
-from ptmoe.rows.encoded import EncodedSet
+from ptmoe.rows.encoded import EncodedSet, open_encoded
 from ptmoe.tuning.prompted_lm import PromptedLM
 
 MEASURED_ROWS = 4
@@ -68,7 +68,7 @@ def measure(params: Params, task: str) -> tuple[Seconds, int, int]:
     model = PromptedLM.create(base, METHOD, params.method(METHOD), params.task(task).init_text, tokenizer)
     device = make_accelerator().device
     model.to(device)
-    training, validation = EncodedSet(folder / "train.arrow"), EncodedSet(folder / "validation.arrow")
+    training, validation = open_encoded(folder, "train"), open_encoded(folder, "validation")
     tests = [EncodedSet(path) for path in sorted((folder / "test").rglob("*.arrow"))]
     count = min(MEASURED_ROWS, len(training), *map(len, tests))
     batch = collate(_spread(training, count), info.pad_token_id).to(device)

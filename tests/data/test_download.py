@@ -246,6 +246,20 @@ def test_the_checksum_of_sources_yaml_wins_over_a_mirrors_manifest(tmp_path, fil
             get(tmp_path, mirror=mirror)
 
 
+def test_a_mirror_of_another_revision_of_the_hub(tmp_path, filled, site, known):
+    """Nothing pins the bytes of files from the Hub, but a mirror says which commit it has."""
+    file, manifest = RemoteFile(path="x.jsonl"), filled / "s" / "manifest.json"
+    known["s"] = gsm8k(HubPlace(hub="owner/data", revision="a" * 40, files=[file]), at(site))
+    whole = manifest.read_bytes()
+    for origin, fits in ((f"owner/data at {'a' * 40}", True), (f"owner/data at {'b' * 40}", False), ("own", True)):
+        manifest.write_bytes(whole.replace(site.url.encode(), origin.encode()))
+        if fits:
+            assert (get(tmp_path, mirror=str(filled)) / "a.jsonl").read_bytes() == LINES
+            continue
+        with pytest.raises(DataError, match=rf"mirror: .*/s holds {origin}, another revision than sources.yaml names"):
+            get(tmp_path, mirror=str(filled))
+
+
 def test_a_mirror_url(tmp_path, filled, site):
     site.files |= {f"/m/s/{path.name}": path.read_bytes() for path in (filled / "s").iterdir()}
     assert (get(tmp_path, mirror=f"{site.url}m/") / "a.jsonl").read_bytes() == LINES

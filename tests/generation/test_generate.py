@@ -6,7 +6,7 @@ import pytest
 from ptmoe.generation.decode import Decoder
 from ptmoe.runtime.errors import AdapterError, BaseModelError, DataError
 from ptmoe.training.checkpoint import checkpoint_root
-from tests.rows import write_rows
+from tests.rows import list_rows, write_rows
 from tests.training.world import random_rows
 
 COLUMNS = ["id", "dataset", "prediction", "answers", "expert", "expert_probability"]
@@ -123,6 +123,7 @@ def test_a_data_set_without_rows_is_left_out(trained, tmp_path):
     trained.encoded = tmp_path / "encoded"
     write_rows(trained.encoded / "test" / "A.arrow", random_rows(3, 3, with_targets=False))
     write_rows(trained.encoded / "test" / "B.arrow", [])
+    list_rows(trained.encoded)
     assert [row["id"] for row in pq.read_table(trained.answer("ptmoe")).to_pylist()] == ["A0", "A1", "A2"]
 
 
@@ -133,6 +134,7 @@ def test_a_prompt_beyond_the_positions_is_a_clear_error(trained, tmp_path):
         object.__setattr__(row, "input_ids", row.input_ids.repeat(5))
         object.__setattr__(row, "prompt_length", len(row.input_ids))
     write_rows(trained.encoded / "test" / "A.arrow", long)
+    list_rows(trained.encoded)
     with pytest.raises(BaseModelError, match=r"4 of soft prompt and 6 of answer exceed the 128 positions"):
         trained.answer("ptmoe")
 

@@ -21,7 +21,7 @@ from ptmoe.tuning.adapters import read_adapter
 from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.conftest import ROOT
 from tests.models.bases import tiny_base
-from tests.rows import write_rows
+from tests.rows import list_rows, write_rows
 from tests.training.world import PARAMS, TRAIN, random_rows
 
 TASKS = ("qa", "math", "mixed")
@@ -63,7 +63,7 @@ def project(world):
         write_rows(encoded / "train.arrow", random_rows(24, 10 + number))
         write_rows(encoded / "validation.arrow", validation)
         write_rows(encoded / "test" / "A.arrow", test)
-        shutil.copy(world.encoded / "encode.json", encoded)
+        list_rows(encoded)
         write_parquet(split / "test" / "A.parquet", test)
         write_parquet(split / "validation.parquet", validation)
         write_json(split / "datasets.json", {"A": {"domain": "in-domain", "rows": 6}})

@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from ptmoe.runtime.errors import BaseModelError, DataError, ParamsError, Trainin
 from ptmoe.training.cell import TrainJob, train_cell
 from ptmoe.tuning.prompted_lm import PromptedLM
 from ptmoe.tuning.registry import method_params
-from tests.rows import write_rows
+from tests.rows import list_rows, write_rows
 from tests.training.world import END, PARAMS, random_rows
 
 
@@ -221,6 +220,7 @@ def test_rows_without_answers(world, tmp_path, part):
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", random_rows(9, 1, with_targets=name != part))
+    list_rows(world.encoded)
     with pytest.raises(DataError, match="has no answer tokens"):
         world.train("pt")
 
@@ -229,6 +229,7 @@ def test_no_validation_rows(world, tmp_path):
     world.encoded = tmp_path / "encoded"
     write_rows(world.encoded / "train.arrow", random_rows(9, 1))
     write_rows(world.encoded / "validation.arrow", [])
+    list_rows(world.encoded)
     with pytest.raises(DataError, match="no validation rows"):
         world.train("pt")
 
@@ -242,7 +243,7 @@ def test_rows_longer_than_the_positions(world, tmp_path):
     world.encoded = tmp_path / "encoded"
     for name in ("train", "validation"):
         write_rows(world.encoded / f"{name}.arrow", long_rows(9, 125))
-    shutil.copy(world.inputs / "encoded" / "encode.json", world.encoded)
+    list_rows(world.encoded)
     with pytest.raises(BaseModelError, match="125 tokens of text and 4 of soft prompt exceed the 128 positions"):
         world.train("pt")
     world.train("untuned")  # without a soft prompt they fit

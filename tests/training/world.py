@@ -12,11 +12,10 @@ import torch
 from ptmoe.base.model import prepare_base
 from ptmoe.config.params import BaseParams, GenerateParams, TrainParams
 from ptmoe.rows.encoded import Encoded
-from ptmoe.runtime.files import write_json
 from ptmoe.tuning.registry import method_params
 from ptmoe.tuning.text_init import write_text_init
 from tests.models.bases import VOCABULARY, tiny_base
-from tests.rows import write_rows
+from tests.rows import list_rows, write_rows
 
 END = 2
 PARAMS: dict[str, dict[str, Any]] = {
@@ -112,12 +111,11 @@ class World:
         name = BaseParams(name=str(weights), revision="local", dtype=dtype, attention="sdpa", trust_remote_code=False)
         prepare_base(name, self.base_dir)
         write_text_init("w5 w6 w7 w8 w9", self.base_dir, self.init_file)
-        template = {"instruction": "", "input": "{question}", "cue": "Answer:"}
-        write_json(self.encoded / "encode.json", {"template": template})
         write_rows(self.encoded / "train.arrow", random_rows(rows, 1))
         write_rows(self.encoded / "validation.arrow", random_rows(7, 2))
         write_rows(self.encoded / "test" / "A.arrow", random_rows(9, 3, with_targets=False))
         write_rows(self.encoded / "test" / "B" / "x.arrow", random_rows(5, 4, with_targets=False, dataset="B/x"))
+        list_rows(self.encoded)
 
     @classmethod
     def reopened(cls, root: Path) -> World:

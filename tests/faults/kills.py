@@ -77,7 +77,7 @@ def killed(project: Project, victim: str, after_s: float) -> tuple[str | None, i
 
 
 def campaign(project: Project, kills: int, seed: int) -> tuple[Counter[str], int]:
-    """Kills runs of a project whose run is complete, until there were `kills`; returns them by stage, and how many lost.
+    """Kills runs of a project whose run is complete, `kills` times in all; returns them by stage, and how many lost.
 
     A run that fails without being killed is lost, and so is every run that ends with other bytes.
     """

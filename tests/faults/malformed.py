@@ -198,8 +198,11 @@ class Malformed:
         rows: list[Any] = [{"question": f"q{n} 数🙂", "answers": [f"{n}"], "id": f"{n}"} for n in range(6)]
         params = copy.deepcopy(self.params)
         name, write = dice.choice(
-            [("mine.jsonl", as_lines), ("mine.jsonl.gz", lambda x: gzip.compress(as_lines(x))), ("mine.json", as_json)]
-            + [("mine.parquet", lambda x: as_parquet({key: [row[key] for row in x] for key in x[0]})), ("t", as_lines)]
+            [
+                *(("mine.jsonl", as_lines), ("mine.json", as_json), ("t", as_lines)),
+                ("mine.jsonl.gz", lambda x: gzip.compress(as_lines(x))),
+                ("mine.parquet", lambda x: as_parquet({key: [row[key] for row in x] for key in x[0]})),
+            ]
         )
         source: Any = "data/own/" + name
         if name == "t":
@@ -241,7 +244,7 @@ class Malformed:
         if how in ("predictions", "sound"):
             rows: list[Any] = [{"prediction": f"{n}", "answers": [f"{n}"], "id": f"{n}"} for n in range(6)]
             line = self._bad_line(rows[at], dice)
-            free = how == "sound" or b'"prediction"' in line and b'"answers"' in line
+            free = how == "sound" or (b'"prediction"' in line and b'"answers"' in line)
             files["a.jsonl"] = as_lines([*rows[:at], *([line] if how == "predictions" else []), *rows[at:]])
             right = lambda folder, said: json.loads(said)["examples"] == (6 if how == "sound" else 7)  # noqa: E731
             metric = dice.choice(["qa", "math"])
@@ -280,7 +283,7 @@ class Malformed:
             # Free text of the writer's, or with a default.
             refuse = refuse and path[0] not in ("template", "versions", "task", "init_text", "trainable_parameters")
             refuse = refuse and path not in [("prompt_length",), ("base", "parameters"), ("base", "revision")]
-            refuse = refuse or "surplus" in how and len(path) == 1
+            refuse = refuse or ("surplus" in how and len(path) == 1)
             config, note = as_json(tree), how
         elif how == "text":
             config, refuse = damaged(config, dice), False

@@ -76,7 +76,7 @@ def _status(arguments: list[str]) -> int:
 
 def one_message(said: str) -> bool:
     """Tells whether a standard error holds one message and nothing else; argparse says the usage before it."""
-    head = re.compile(r"(ptmoe[a-z ]*: )?error: \S")
+    head = re.compile(r"(ptmoe[a-z ]*: )?error: .")
     lines = said.splitlines()
     at = next((number for number, line in enumerate(lines) if head.match(line)), -1)
     usage, listed = lines[:at], lines[at + 1 :]
@@ -96,6 +96,7 @@ def campaign(malformed: Malformed, cases: int, seed: int) -> tuple[dict[str, Cou
             if found not in GOOD:
                 last = (said.strip().splitlines() or [""])[-1]
                 failures.append(f"{kind} {number}, seed {seed}: {found}: {case.note!r:.120}: {last:.200}")
+                print(failures[-1], flush=True)
     return counts, failures
 
 
@@ -107,7 +108,6 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         counts, failures = campaign(Malformed(Path(folder)), arguments.cases, arguments.seed)
-    print("\n".join(failures))
     print(f"{'kind':<10}{'cases':>7}{'refused':>9}{'right':>7}  neither")
     for kind, found in counts.items():
         neither = ", ".join(f"{count} {what}" for what, count in found.items() if what not in GOOD) or "0"

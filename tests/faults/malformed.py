@@ -152,8 +152,7 @@ class Malformed:
         def change(inner: Any, key: Any) -> None:
             inner[key] = of_another_type(inner[key], dice)
 
-        changed = edited(tree, path, change)
-        return f"{note} {changed!r:.0}", changed, True
+        return note, edited(tree, path, change), path[-1] != "slurm"
 
     def _params(self, dice: Random) -> Case:
         path = dice.choice(places(self.params))
@@ -215,7 +214,7 @@ class Malformed:
                 params["profiles"]["mini"]["data"]["math"]["files"]["mine"] = "data/own/mine.jsonl"
             line = self._bad_line(rows[at], dice)
             data, refuse = as_lines([*rows[:at], line, *rows[at:]]), name != "t"
-            how += f" {line:.40}"
+            how += f" {line[:40]!r}"
         elif how == "twice":
             data = write([*rows, rows[at] | {"question": "another"}])
         elif how == "damaged":
@@ -248,7 +247,7 @@ class Malformed:
             files["a.jsonl"] = as_lines([*rows[:at], *([line] if how == "predictions" else []), *rows[at:]])
             right = lambda folder, said: json.loads(said)["examples"] == (6 if how == "sound" else 7)  # noqa: E731
             metric = dice.choice(["qa", "math"])
-            return Case(f"{how} {line:.40}", ["score", metric, "a.jsonl", "--json"], files, not free, right)
+            return Case(f"{how} {line[:40]!r}", ["score", metric, "a.jsonl", "--json"], files, not free, right)
         columns: dict[str, Any] = {"id": [*"012345"], "dataset": ["A"] * 6, "em": [0.0] * 6, "f1": [0.5] * 6}
         good = as_parquet(columns, "qa")
         if how == "rows":
@@ -257,7 +256,7 @@ class Malformed:
             soft = b'"em"' in line and b'"f1"' in line
             data = as_lines([{"id": f"{n}", "em": 1.0, "f1": 1.0} for n in range(at + 1)] + [line])
             files |= {"a.jsonl": data, "b.jsonl": as_lines([{"id": f"{n}", "em": 0.0, "f1": 0.0} for n in range(6)])}
-            return Case(f"{how} {line:.40}", ["compare", "a.jsonl", "b.jsonl"], files, not soft)
+            return Case(f"{how} {line[:40]!r}", ["compare", "a.jsonl", "b.jsonl"], files, not soft)
         key = dice.choice(list(columns))
         wrong = [None, [None] * 6, [[1]] * 6, [{"a": 1}] * 6, ["0"] * 6 if key != "dataset" else [1] * 6]
         wrong += [[math.nan] * 6, [-1.0] * 6, [31.35] * 6, [math.inf] * 6, [True] * 6]

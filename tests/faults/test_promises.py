@@ -16,7 +16,7 @@ from ptmoe.reporting.report import write_report
 from ptmoe.runtime.errors import AdapterError, BaseModelError, DataError
 from ptmoe.sources.fetch import place_files
 from ptmoe.tuning.prompted_lm import PromptedLM
-from tests.faults.test_adapters import adapter, base_folder  # noqa: F401
+from tests.faults.test_adapters import adapter, base_folder, edit  # noqa: F401
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS, whole_run  # noqa: F401
 
 SOURCES = ("ptmoe", "stages", "recipes")
@@ -68,8 +68,9 @@ def test_pickled_weights_of_a_base_are_not_read(name, adapter, base_folder, tmp_
     folder.mkdir()
     (folder / "config.json").write_bytes((base_folder / "config.json").read_bytes())
     (folder / name).write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    edit(adapter, base={"name": str(folder)})
     with pytest.raises(BaseModelError, match=r"no \*\.safetensors"):
-        PromptedLM.load(adapter, base=str(folder))
+        PromptedLM.load(adapter)
     assert not (tmp_path / "sprung").exists()
 
 

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # DVC runs `python -m stages...`: that has to be the environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test quick lint docs readme mini-data tiny-base real clean
+.PHONY: repro test quick faults kills lint docs readme mini-data tiny-base real clean
 
 repro: .venv/installed
 	python -m ptmoe.cli sweep --jobs $(JOBS)
@@ -20,6 +20,13 @@ test: .venv/installed
 quick: .venv/installed
 	python -m pytest -n $(JOBS) --dist loadfile $(addprefix tests/,scoring methods data \
 	  pipeline/test_params.py pipeline/test_method_names.py pipeline/test_commands.py)
+
+# Malformed inputs beyond the 500 of the tests, counted by kind; and a run that is killed and goes on (docs/security.md).
+faults: .venv/installed
+	python -m tests.faults.campaign --cases $(or $(N),5000) --seed $(or $(FAULT_SEED),1)
+
+kills: .venv/installed
+	python -m tests.faults.kills --kills $(or $(N),100) --seed $(or $(FAULT_SEED),1)
 
 lint: .venv/installed
 	ruff check .

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, Stric
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Amount = Annotated[StrictInt, Field(ge=0)]
-Real = StrictFloat | StrictInt
+Real = Annotated[StrictFloat, Field(allow_inf_nan=False)] | StrictInt
 NonNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Percent = Annotated[Real, Field(ge=0, le=100)]

@@ -51,11 +51,13 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
         if not statistics.rows:
             raise DataError(f"{task}: no row of {name} fits into {max_length} tokens; raise max_length.{task}")
     write_json(out / REPORT, report)
-    train = report["train"]
+    train, sets = report["train"], [report[name] for name in ("train", "validation", *tests)]
+    cut, cut_out, kept = (sum(each[key] for each in sets) for key in ("contexts_cut", "answers_cut_out", "over_length"))
     say(
-        f"{task}: {encoder.conversation.kind} template; {train['rows']} training rows, mean "
-        f"{train['mean_length']} tokens, {train['contexts_cut']} contexts cut, in {train['answers_cut_out']} "
-        f"of them the answer; {sum(train['dropped'].values())} rows too long"
+        f"{task}: {encoder.conversation.kind} template; {train['rows']} training rows, mean {train['mean_length']} "
+        f"tokens; in all sets {cut} contexts cut, in {cut_out} of them the answer; "
+        f"{sum(sum(each['dropped'].values()) for each in sets)} training or validation rows too long and dropped, "
+        f"{kept} test rows too long and kept"
     )
 
 

@@ -51,6 +51,15 @@ class Tally:
     def datasets(self) -> list[str]:
         return list(dict.fromkeys([*self.rows, *self.dropped]))
 
+    def in_words(self) -> str:
+        """Returns the counts as the end of a line of the console, e.g. `; SQuAD: 3 no answers`; mostly empty."""
+        left_out = [(f"{name}: ", *each) for name, reasons in self.dropped.items() for each in reasons.items()]
+        left_out += [("", *each) for each in self.selected_out.items()]
+        named = [f"{name}{count} {reason}" for name, reason, count in left_out]
+        if self.renamed:
+            named.append(f"{self.renamed} repeated ids with a number added")
+        return "".join(f"; {each}" for each in named)
+
     def summary(self) -> dict[str, Any]:
         """Returns the counts as plain JSON."""
         return {
@@ -80,6 +89,7 @@ def form_of(path: Path, converter: str) -> Form:
 
 
 def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example | Unusable]:
+    named: dict[str, Path] = {}
     for path in files:
         form = form_of(path, source.converter)
         columns = frozenset() if form.own else form.columns | form.optional
@@ -89,6 +99,8 @@ def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example
             dataset = next(iter(source.datasets))
         elif form.own and len(files) == 1:
             dataset = name
+        elif (other := named.setdefault(dataset, path)) != path:
+            raise DataError(f"{other.name} and {path.name} would both be the data set {dataset!r}; rename one of them")
         yield from _named(form, read_records(path, columns), dataset)
 
 
@@ -124,7 +136,7 @@ def examples_of(name: str, source: Source, files: list[Path], training: bool, ta
     Raises:
         DataError: a record is malformed or an own id occurs twice.
     """
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: set[tuple[str, str]] = set()
     for position, made in enumerate(_converted(name, source, files)):
         if source.first and position >= source.first:
             made = Unusable(f"after the first {source.first} rows", made.dataset, selected_out=True)
@@ -133,14 +145,17 @@ def examples_of(name: str, source: Source, files: list[Path], training: bool, ta
         if isinstance(made, Unusable):
             tally.add(made)
             continue
-        seen[made.dataset, made.id] += 1
-        times = seen[made.dataset, made.id]
+        key, times = (made.dataset, made.id), 1
+        while key in seen:
+            times += 1
+            key = made.dataset, f"{made.id}-{times}"
+        seen.add(key)
         if times > 1:
             if source.converter == "own" and made.id != digest(made.question, made.context):
                 raise DataError(
                     f"{name}: the id {made.id!r} occurs twice in {made.dataset}; make it unique or leave it out"
                 )
             tally.renamed += 1
-            made = replace(made, id=f"{made.id}-{times}")
+            made = replace(made, id=key[1])
         tally.rows[made.dataset] += 1
         yield made if training else replace(made, target="")

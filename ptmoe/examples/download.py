@@ -37,13 +37,13 @@ def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
         folder = out / use.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        manifest = _first_good(use, mirror, folder)
+        manifest, tally = _first_good(use, mirror, folder)
         write_json(folder / MANIFEST, manifest)
         rows = ", ".join(f"{name} {count}" for name, count in manifest["rows"].items())
-        say(f"{task}: {use.name} from {manifest['from']}: {rows} rows")
+        say(f"{task}: {use.name} from {manifest['from']}: {rows} rows{tally.in_words()}")
 
 
-def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
+def _first_good(use: Use, mirror: str, folder: Path) -> tuple[dict[str, Any], Tally]:
     """Tries the places of a source in order and reports each place that fails."""
     places: Sequence[Place | str | TableParams] = [use.local] if use.local else use.source.places
     failures = []
@@ -53,7 +53,8 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
                 origin, files = fetch_table(use.name, place, folder)
             else:
                 origin, files = place_files(use.name, place, mirror, folder, use.source.pins)
-            return {"source": use.name, "from": origin, "licence": use.source.licence} | _survey(use, files)
+            facts, tally = _survey(use, files)
+            return {"source": use.name, "from": origin, "licence": use.source.licence} | facts, tally
         except DataError as error:
             failures.append(str(error))
             if len(places) > len(failures):
@@ -64,7 +65,7 @@ def _first_good(use: Use, mirror: str, folder: Path) -> dict[str, Any]:
     raise DataError(f"no place of source {use.name} works:\n{listed}" if len(failures) > 1 else failures[0])
 
 
-def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
+def _survey(use: Use, files: list[Path]) -> tuple[dict[str, Any], Tally]:
     """Converts everything once, so that a damaged or unexpected file is found here and not in a later stage."""
     tally = Tally()
     must_contain = "" if use.local else "".join(use.source.contains.split())
@@ -81,7 +82,7 @@ def _survey(use: Use, files: list[Path]) -> dict[str, Any]:
     if use.source.rows_sha256 not in ("", found) and not use.local:
         raise DataError(f"{use.name}: its rows have the SHA-256 {found}, expected {use.source.rows_sha256}")
     described = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
-    return tally.summary() | {"rows_sha256": found, "files": described}
+    return tally.summary() | {"rows_sha256": found, "files": described}, tally
 
 
 def rows_sha256(rows: list[str]) -> str:

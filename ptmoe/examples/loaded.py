@@ -17,6 +17,7 @@ from ptmoe.examples.records import Record, check_expansion
 from ptmoe.examples.tables import quiet
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import scratch_folder, whole_file
+from ptmoe.sources.raw import unread
 from ptmoe.sources.remote import fetch_snapshot
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
     path, origin = _found(f"data.files.{name}", table)
     out = folder / f"{name}.jsonl"
     with scratch_folder(folder) as cache:
-        rows = _read(path, table, str(cache)).flatten()
+        rows, left = _read(path, table, str(cache))
+        rows = rows.flatten()
         columns = _columns(table, rows.column_names)
         with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
             used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))
@@ -55,7 +57,7 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
                 }
                 own(Record(values, f"{table.path}, row {number}"), name)
                 lines.write(json.dumps(values, ensure_ascii=False) + "\n")
-    return origin, [out]
+    return origin + left, [out]
 
 
 def _found(key: str, table: TableParams) -> tuple[Path, str]:
@@ -72,13 +74,13 @@ def _found(key: str, table: TableParams) -> tuple[Path, str]:
     return path, f"local {path}"
 
 
-def _read(path: Path, table: TableParams, cache: str) -> Dataset:
-    """Reads a file or folder; unpacked and converted files go to `cache`."""
+def _read(path: Path, table: TableParams, cache: str) -> tuple[Dataset, str]:
+    """Reads a file or folder and names its files that were not read; unpacked and converted ones go to `cache`."""
     place = f"{table.path} at {table.revision}" if table.revision else table.path
     with quiet():
         try:
             check_expansion(path)
-            splits = _splits(path, table, cache)
+            splits, left = _splits(path, table, cache)
         except DataError as error:
             raise DataError(f"{place} {error}") from None
         except Exception as error:  # each format's reader raises its own errors; the innermost one names the cause
@@ -87,15 +89,15 @@ def _read(path: Path, table: TableParams, cache: str) -> Dataset:
     if table.split not in splits and (table.split or len(splits) != 1):
         wrong = f"has no split {table.split!r}" if table.split else "has several splits; set `split`"
         raise DataError(f"{place} {wrong}; allowed: {', '.join(splits)}")
-    return splits[table.split or next(iter(splits))]
+    return splits[table.split or next(iter(splits))], left
 
 
-def _splits(path: Path, table: TableParams, cache: str) -> dict[str, Dataset]:
+def _splits(path: Path, table: TableParams, cache: str) -> tuple[dict[str, Dataset], str]:
     from datasets import Dataset, load_dataset_builder, load_from_disk
 
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
         saved: Any = load_from_disk(path)
-        return {"train": saved} if isinstance(saved, Dataset) else saved
+        return {"train": saved} if isinstance(saved, Dataset) else saved, ""
     folder, pattern = (path, None) if path.is_dir() else (path.parent, glob.escape(str(path.resolve())))
     builder = load_dataset_builder(str(folder), data_files=pattern, name=table.name or None, cache_dir=cache)
     kind = type(builder).__module__.rpartition(".")[2]
@@ -107,7 +109,9 @@ def _splits(path: Path, table: TableParams, cache: str) -> dict[str, Dataset]:
         config.converters, config.keep_default_na = dict.fromkeys(_named(table.columns).values(), str), False
     builder.download_and_prepare()
     made: Any = builder.as_dataset()
-    return made
+    used: Any = builder.config.data_files or {}
+    packed = tuple(f"{ending}{gz}" for ending in ENDINGS for gz in ("", ".gz"))
+    return made, unread(path, [Path(file) for files in used.values() for file in files], packed) if not pattern else ""
 
 
 def _named(columns: ColumnParams) -> dict[str, str]:

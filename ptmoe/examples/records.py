@@ -249,16 +249,20 @@ def _text_chunks(file: IO[bytes], name: str) -> Iterator[str]:
 
 
 def _read_xml(file: IO[bytes], name: str) -> Iterator[Record]:
-    """Streams elements that have an `ID`, as ASDiv's problems do: attributes and child texts by name."""
+    """Streams ASDiv's problems, and other elements that have an `ID`: attributes and child texts by name."""
     number = 0
     try:
         for _, element in ElementTree.iterparse(file):
-            if "ID" not in element.attrib:
+            if "ID" not in element.attrib and element.tag != "Problem":
                 continue
             number += 1
+            where = f"{name}, record {number}"
             values: dict[str, Any] = dict(element.attrib)
-            values |= {child.tag: "".join(child.itertext()) for child in element}
-            yield Record(values, f"{name}, record {number}")
+            for child in element:
+                if child.tag in values:
+                    raise DataError(f"{where}: {child.tag!r} occurs twice; give it once")
+                values[child.tag] = "".join(child.itertext())
+            yield Record(values, where)
             element.clear()
     except ElementTree.ParseError as error:
         line = error.position[0]

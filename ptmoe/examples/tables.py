@@ -33,14 +33,16 @@ WRITTEN_ROWS = 16384
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hides the progress bars of `datasets` inside the block."""
-    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    """Hides the progress bars of `datasets` inside the block, and its log, which says an error once more."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
-    shown = not are_progress_bars_disabled()
+    shown, verbosity = not are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             enable_progress_bars()
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 USER_ERROR_STATUS = 2
 STOPPED_STATUS = 130
+LONGEST_MESSAGE = 3000
 # What the machine and not the program is to blame for when a file cannot be read or written.
 _PLACE_ERRORS: dict[int | None, str] = {
     getattr(errno, name): advice
@@ -81,8 +82,13 @@ def reported_to_user() -> Iterator[None]:
         raise SystemExit(STOPPED_STATUS) from None
     else:
         return
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_message(message)}", file=sys.stderr)
     raise SystemExit(USER_ERROR_STATUS)
+
+
+def one_message(text: str) -> str:
+    """Joins the lines of a message, except indented ones (a list), and ends it where a value in it goes on and on."""
+    return re.sub(r"[\r\n]+(?! )", " ", text)[:LONGEST_MESSAGE]
 
 
 def first_line(error: BaseException) -> str:

@@ -97,7 +97,10 @@ def _session(examples: list[Example], house: House, adapter: Opened, limits: Lim
     from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session
 
-    rows = adapter.encoder.encode(examples, False, Statistics())
+    counts = Statistics()
+    rows = adapter.encoder.encode(examples, False, counts)
+    if counts.contexts_cut:
+        say(f"{out}: {counts.contexts_cut} contexts cut to fit; --max-length sets how long a prompt may be")
     check_positions(max((row.prompt_length for row in rows), default=0), limits.max_new_tokens, adapter.model)
     decoder = Decoder(adapter.model, house.info, limits.max_new_tokens, limits.max_batch_tokens)
     about = {

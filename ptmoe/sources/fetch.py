@@ -12,7 +12,7 @@ from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import sha256_of
 from ptmoe.runtime.progress import say
 from ptmoe.runtime.strict_json import parse_json
-from ptmoe.sources.raw import CONTAINERS, MANIFEST
+from ptmoe.sources.raw import CONTAINERS, MANIFEST, unread
 from ptmoe.sources.registry import HubPlace, Place, ShippedPlace
 from ptmoe.sources.remote import fetch_hub, fetch_url, read_url
 
@@ -41,7 +41,8 @@ def place_files(
         DataError: the files are not available there, or incomplete.
     """
     if isinstance(place, str):
-        return f"local {place}", _copied(_local_files(Path(place), f"data.files.{name}"), folder)
+        files = _local_files(Path(place), f"data.files.{name}")
+        return f"local {place}{unread(Path(place), files)}", _copied(files, folder)
     if isinstance(place, ShippedPlace):
         return "the package", _copied(_shipped(place), folder)
     if mirror != NO_MIRROR:
@@ -58,6 +59,8 @@ def _copied(files: list[Path], folder: Path) -> list[Path]:
     # Copies, not links: DVC makes its files read-only, and those of a cache belong to others.
     if len({file.name for file in files}) < len(files):
         raise DataError(f"two files have one name: {', '.join(str(file) for file in files)}")
+    if any(file.name == MANIFEST for file in files):
+        raise DataError(f"{files[0].parent} holds a {MANIFEST}, which is the name of our list of files; rename it")
     return [Path(shutil.copyfile(file, folder / file.name)) for file in files]
 
 

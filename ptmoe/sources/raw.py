@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ from ptmoe.runtime.strict_json import parse_json
 MANIFEST = "manifest.json"
 # Endings of the files that records are read from.
 CONTAINERS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet", ".xml")
+
+
+def unread(folder: Path, read: Iterable[Path], endings: tuple[str, ...] = ()) -> str:
+    """Names the files of a folder (of some endings) that are not read, in words for the console and the manifest."""
+    taken = {path.resolve() for path in read}
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    left = [path.name for path in found if path.resolve() not in taken and path.name.lower().endswith(endings or "")]
+    return f" ({len(left)} files not read: {', '.join(left):.200})" if left else ""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

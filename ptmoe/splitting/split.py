@@ -68,10 +68,11 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
     tallies = {use.name: Tally() for use in found}
     datasets: dict[str, dict[str, Any]] = {}
     tests: dict[str, Prints] = {}
+    asked = 0
     with scratch_folder(out) as scratch:
         stored = [use for use in found if use.role == "train"]
         rows = _stored(_examples(stored, raw, tallies), scratch / "train.arrow")
-        train, validation, beyond = choose(
+        train, validation, left_out = choose(
             rows.keys, np.asarray(rows.prints.columns["group"]), data.validation_rows, data.train_rows
         )
         if not len(train):
@@ -81,16 +82,21 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
         for use in found:
             if use.role != "train":
                 rows = _stored(_examples([use], raw, tallies), scratch / f"{use.name}.arrow")
+                asked += len(rows.keys)
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
     pairs = leakage(train_prints, validation_prints, tests)
     names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}
     count_near(pairs, {name: out / f"{place}.parquet" for name, place in names.items()})
     write_json(out / "datasets.json", datasets)
-    sizes = {"train": len(train), "validation": len(validation), "beyond_validation_rows": beyond}
+    count = sum(entry["rows"] for entry in datasets.values())
+    left_out["beyond_test_rows"] = asked - count
+    sizes = {"train": len(train), "validation": len(validation)} | left_out
     sources = {name: tally.summary() for name, tally in tallies.items()}
     write_json(out / "split.json", {"sizes": sizes, "sources": sources, "leakage": pairs})
-    count = sum(entry["rows"] for entry in datasets.values())
-    say(f"{task}: {len(train)} training, {len(validation)} validation, {count} test rows in {len(datasets)} sets")
+    named = "".join(f", {number} {key.replace('_', ' ', 1)}" for key, number in left_out.items() if number)
+    say(
+        f"{task}: {len(train)} training, {len(validation)} validation, {count} test rows in {len(datasets)} sets{named}"
+    )
     check_leakage(task, pairs, float(data.max_leakage))
 
 
@@ -119,7 +125,7 @@ def _stored(examples: Iterator[Example], path: Path) -> Rows:
 
 def choose(
     keys: np.ndarray, groups: np.ndarray, validation_rows: int, train_rows: int
-) -> tuple[np.ndarray, np.ndarray, int]:
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Divides rows so that each group is on one side.
 
     Whole groups go to validation, in the order of their hash, until it has `validation_rows` rows; what the last
@@ -133,15 +139,19 @@ def choose(
         train_rows: the most rows for training; 0 for all.
 
     Returns:
-        train [n] and validation [m] as row numbers in the order of their hash, and the number of rows left out.
+        train [n] and validation [m] as row numbers in the order of their hash, and how many rows each limit left out.
     """
     _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     taken = int(np.searchsorted(np.cumsum(sizes), validation_rows) + 1)
     order = np.argsort(keys, kind="stable")
     validating = (member < taken)[order]
     validation, train = order[validating], order[~validating]
-    beyond = max(len(validation) - validation_rows, 0)
-    return train[: train_rows or None], validation[:validation_rows], beyond
+    chosen = train[: train_rows or None], validation[:validation_rows]
+    beyond = {
+        "beyond_train_rows": len(train) - len(chosen[0]),
+        "beyond_validation_rows": len(validation) - len(chosen[1]),
+    }
+    return *chosen, beyond
 
 
 def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:

@@ -92,8 +92,10 @@ def test_groups_go_to_validation_until_it_is_full():
     keys = np.arange(10, dtype=np.uint64)[::-1].copy()
     groups = np.array([5, 5, 5, 1, 1, 1, 1, 9, 9, 9], np.uint64)
     train, validation, beyond = choose(keys, groups, 5, 0)
-    assert set(validation) | set(range(3)) == {0, 1, 2, 3, 4, 5, 6} and beyond == 2 and set(train) == {7, 8, 9}
-    assert list(choose(keys, groups, 4, 2)[0]) == [9, 8]
+    assert set(validation) | set(range(3)) == {0, 1, 2, 3, 4, 5, 6} and set(train) == {7, 8, 9}
+    assert beyond == {"beyond_train_rows": 0, "beyond_validation_rows": 2}
+    train, _, beyond = choose(keys, groups, 4, 2)
+    assert list(train) == [9, 8] and beyond == {"beyond_train_rows": 1, "beyond_validation_rows": 0}
 
 
 def test_test_sets_keep_their_official_order_and_limits_take_a_part(tmp_path):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from ptmoe.runtime.files import sha256_of
+from tests.faults.kills import campaign
 
 
 def stages_run(output: str) -> set[str]:
@@ -141,3 +142,8 @@ def test_killed_stages_are_finished_by_the_next_run(small_run):
     small_run.dvc("repro")
     assert contents(small_run.root, *folders) == before
     assert small_run.git_status() == ""
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_nobody_had(small_run, capsys):
+    seen, lost = campaign(small_run, 3, seed=0)
+    assert seen.total() == 3 and not lost, capsys.readouterr().out

@@ -39,6 +39,10 @@ def _made(id: str, dataset: str, question: str, context: str, answers: list[str]
     return Example(id or digest(question, context), dataset, question, context, answers, target, group)
 
 
+def _unasked(dataset: str) -> Unusable:
+    return Unusable("passages without a question", dataset, selected_out=True)
+
+
 def _first_text(record: Record) -> str:
     """Returns the first detected answer: a list of objects in the files, an object of lists on the Hub."""
     detected = record.values.get("detected_answers")
@@ -55,8 +59,11 @@ def passages(records: Iterable[Record], dataset: str) -> Iterator[Made]:
         if "header" in record.values:
             name = Record(record.get("header", dict), record.where).text("dataset")
             dataset = _NAMES.get(name, name)
-            continue
+            if not record.values.keys() & {"context", "qas"}:
+                continue
         context = record.text("context")
+        if record.values.get("qas") == []:
+            yield _unasked(dataset)
         for asked in record.children("qas"):
             question, answers = asked.text("question"), asked.texts("answers")
             yield _made(asked.text("qid", ""), dataset, question, context, answers, _first_text(asked))
@@ -75,6 +82,8 @@ def squad(records: Iterable[Record], dataset: str) -> Iterator[Made]:
         for article in record.children("data"):
             for paragraph in article.children("paragraphs"):
                 context = paragraph.text("context")
+                if paragraph.values.get("qas") == []:
+                    yield _unasked(dataset)
                 for asked in paragraph.children("qas"):
                     answers = [text for answer in asked.children("answers") if (text := answer.text("text"))]
                     question, target = asked.text("question"), next(iter(answers), "")

@@ -1,5 +1,6 @@
 """A headless Chromium driven over its DevTools pipe: no driver, no port, no package."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,15 +27,16 @@ class Browser:
         assert CHROMIUM is not None
         self.requests, self.complaints, self.number, self.loaded = [], [], 0, False
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        read, self.write = os.pipe()
-        self.read, write = os.pipe()
+        commands, self.write = os.pipe()
+        read, answers = os.pipe()
+        # Chromium takes commands from descriptor 3 and answers on 4; numbers far from these cannot be in their way.
+        far = [fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in (commands, answers)]
         flags = [*FLAGS, f"--window-size={width},{height}", f"--user-data-dir={self.profile.name}", "about:blank"]
-        # Chromium reads commands from descriptor 3 and writes answers to 4.
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{read} 4>&{write}', CHROMIUM, *flags]
-        self.process = subprocess.Popen(command, pass_fds=(read, write), stderr=subprocess.DEVNULL)
-        os.close(read)
-        os.close(write)
-        self.answers, self.session = os.fdopen(self.read, "rb"), None
+        command = ["bash", "-c", f'exec "$0" "$@" 3<&{far[0]} 4>&{far[1]}', CHROMIUM, *flags]
+        self.process = subprocess.Popen(command, pass_fds=far, stderr=subprocess.DEVNULL)
+        for each in (commands, answers, *far):
+            os.close(each)
+        self.answers, self.session = os.fdopen(read, "rb"), None
         targets = self.call("Target.getTargets")["targetInfos"]
         target = next(each["targetId"] for each in targets if each["type"] == "page")
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

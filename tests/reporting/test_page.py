@@ -87,16 +87,16 @@ def test_two_methods_are_compared_where_they_differ(browser, evil_run):
     browser.choose("[name=where]", "qa/Far")
     assert found(browser) == 30
     browser.choose("[name=first]", "good")
-    browser.choose("[name=second]", "none")
+    browser.choose("[name=second]", "same")
     scores = {
         method: [pq.read_table(evil_run / f"scores/qa/{method}-{seed}.parquet").to_pylist() for seed in SEEDS]
-        for method in ("good", "none")
+        for method in ("good", "same")
     }
-    far = [each for each in zip(*scores["good"], *scores["none"], strict=True) if each[0]["dataset"] == "Far"]
+    far = [each for each in zip(*scores["good"], *scores["same"], strict=True) if each[0]["dataset"] == "Far"]
     values = [[row["f1"] for row in each] for each in far]
     expected = sum(any(row[s] != row[3 + s] for s in range(3)) for row in values)
     assert 0 < found(browser) == expected < 30
-    assert {row.split(",")[0] for row in visible(browser, "#list tr")} == {"good", "none"}
+    assert {row.split(",")[0] for row in visible(browser, "#list tr")} == {"good", "same"}
     browser.choose("[name=how]", "first")
     assert found(browser) == sum(any(row[s] > row[3 + s] for s in range(3)) for row in values)
     browser.click("#more")

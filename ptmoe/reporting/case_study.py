@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,26 +53,26 @@ def most_different(analysis: TaskAnalysis, root: Path, count: int) -> list[Case]
             spread = np.where(whole, np.nanvar(np.where(whole, np.nanmean(values, axis=1), 0), axis=0), -1)
             spreads.append((float(spread.max()), dataset, int(spread.argmax())))
     ranked = sorted(spreads, key=lambda each: -each[0])[:count]
-    ids = {dataset: _ids_in_order(run, dataset) for _, dataset, _ in ranked}
+    ids = {dataset: ids_in_order(run, dataset) for _, dataset, _ in ranked}
     return [case(run, analysis.headline, root, dataset, ids[dataset][at]) for _, dataset, at in ranked]
 
 
-def _ids_in_order(run: TaskRun, dataset: str) -> list[str]:
-    """The order in which `align` meets the examples."""
+def ids_in_order(run: TaskRun, dataset: str) -> list[str]:
+    """Returns the ids of a data set in the order in which `align` meets them."""
     scored = [result.scores for result in run.cells.values() if result.scores is not None]
     return list(dict.fromkeys(key for scores in scored for key in scores["id"][scores["dataset"] == dataset]))
 
 
 def case(run: TaskRun, column: str, root: Path, dataset: str, key: str) -> Case:
     """Collects one example's answers from the first seed that has any."""
-    example = _example(root / "data/split" / run.task / "test" / f"{dataset}.parquet", key)
+    example = test_rows(root, run.task, dataset, [key]).get(key, {})
     outputs = [output for method in run.methods if (output := _output(run, column, method, dataset, key)) is not None]
     return Case(
         task=run.task,
         dataset=dataset,
         id=key,
         question=example.get("question", ""),
-        context=_around(example.get("context", ""), example.get("answers", [])),
+        context=around(example.get("context", ""), example.get("answers", [])),
         answers=example.get("answers", []),
         outputs=outputs,
     )
@@ -84,17 +85,17 @@ def find(run: TaskRun, column: str, root: Path, key: str) -> Case:
         ScoringError: no scored example has it.
     """
     for dataset in run.datasets:
-        if key in _ids_in_order(run, dataset):
+        if key in ids_in_order(run, dataset):
             return case(run, column, root, dataset, key)
-    some = [name for dataset in run.datasets for name in _ids_in_order(run, dataset)[:1]]
+    some = [name for dataset in run.datasets for name in ids_in_order(run, dataset)[:1]]
     raise ScoringError(f"no scored example of {run.task} has the id {key!r}; ids look like {', '.join(some) or 'none'}")
 
 
-def _example(path: Path, key: str) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    rows = pq.read_table(path, filters=[("id", "=", key)]).to_pylist()
-    return rows[0] if rows else {}
+def test_rows(root: Path, task: str, dataset: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns {id: row} of those examples that the test set has; nothing where it is missing."""
+    path = root / "data/split" / task / "test" / f"{dataset}.parquet"
+    rows = pq.read_table(path, filters=[("id", "in", list(keys))]).to_pylist() if path.exists() else []
+    return {row["id"]: row for row in rows}
 
 
 def _output(run: TaskRun, column: str, method: str, dataset: str, key: str) -> Output | None:
@@ -115,7 +116,7 @@ def _output(run: TaskRun, column: str, method: str, dataset: str, key: str) -> O
     return None
 
 
-def _around(context: str, answers: list[str]) -> str:
+def around(context: str, answers: Sequence[str]) -> str:
     """Cuts a long context to the part around the first gold answer."""
     if len(context) <= CONTEXT_LENGTH:
         return context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.reporting.cells import TaskRun
+from ptmoe.reporting.examples import as_json
 from ptmoe.reporting.figures import colour_of, inline
 from ptmoe.reporting.forced import ForcedExperts
 from ptmoe.reporting.plain_words import router_sentences
@@ -53,11 +56,13 @@ def render(
         forced: {task: a summary of each method whose experts were forced}.
         figures: {task: {kind: figure}}.
         statistics: confidence and resamples.
-        root: the project's folder, for the test sets of the case study.
+        root: the project's folder, for the test sets of the examples.
         costs: a header and rows of measured times; empty in the tracked report.
         ablations: {grid: figure}; empty in the tracked report.
     """
     methods = runs[0].methods if runs else []
+    colours = {method: colour_of(method, methods) for method in methods}
+    script = (HERE / "page.js").read_text()
     sections = [task_section(analysis, routing, root, statistics.confidence) for analysis in analyses]
     for analysis, section in zip(analyses, sections, strict=True):
         section["router_sentences"] = router_sentences(analysis.run, routing, forced[section["name"]], statistics)
@@ -72,7 +77,12 @@ def render(
         facts=_facts(runs, analyses, statistics),
         css=(HERE / "page.css").read_text(),
         tasks=sections,
-        colours={method: colour_of(method, methods) for method in methods},
+        colours=colours,
+        methods=methods,
+        seeds=runs[0].seeds if runs else [],
+        examples=as_json(analyses, colours, root) if analyses else "",
+        script=script,
+        policy=_policy(script),
         confidence=f"{100 * statistics.confidence:g} %",
         level=f"{100 * (1 - statistics.confidence):.2g} %",
         problems=[problem for run in runs for problem in run.problems],
@@ -84,6 +94,12 @@ def render(
         costs=costs,
         ablations=[inline(each) for each in ablations.values()],
     )
+
+
+def _policy(script: str) -> str:
+    """Returns the page's Content-Security-Policy: nothing is loaded, and no script runs but this one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
 
 
 def _lead(runs: Sequence[TaskRun], analyses: Sequence[TaskAnalysis]) -> str:

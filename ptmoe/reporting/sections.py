@@ -35,6 +35,7 @@ def task_section(analysis: TaskAnalysis, routing: Routing, root: Path, confidenc
         "domain_parts": domains,
         "axis": f"{span[0]:.0f} to {span[1]:.0f}",
         "verdict": verdict(analysis, confidence),
+        "warnings": warnings(analysis),
         "leaderboard": [_leader(analysis, method, domains, span) for method in analysis.ranked()],
         "tables": [paper_table(analysis, column) for column in shown_columns],
         "matrix_methods": analysis.ranked(),
@@ -62,6 +63,17 @@ def verdict(analysis: TaskAnalysis, confidence: float) -> list[str]:
             f"{len(still_open)} of {len(analysis.comparisons)} pairs of methods are not significantly different."
         )
     return sentences
+
+
+def warnings(analysis: TaskAnalysis) -> list[str]:
+    """Returns why intervals are rough, once for all methods of which it is true."""
+    methods: dict[str, list[str]] = {}
+    for dataset in analysis.counts:
+        for method in analysis.scored_methods:
+            if warning := analysis.estimate(method, dataset).warning:
+                methods.setdefault(warning, []).append(method)
+    everywhere = len(analysis.scored_methods)
+    return [text if len(who) == everywhere else f"{', '.join(who)}: {text}" for text, who in methods.items()]
 
 
 def _span(estimates: Sequence[Estimate]) -> tuple[float, float]:
@@ -241,6 +253,7 @@ def _case_output(output: Output) -> dict[str, Any]:
     text = "(no prediction)" if output.prediction is None else output.prediction or "(empty)"
     return {
         "method": output.method,
+        "seed": output.seed,
         "text": text,
         "expert": "" if output.expert is None else f"expert {output.expert}",
         "score": NOTHING if score is None or math.isnan(score) else f"{100 * score:.0f}",

@@ -60,7 +60,7 @@ def test_a_combination_trains_as_plain_training_does_or_is_refused(trained, meth
             assert message.startswith(f"deepspeed: {deepspeed} ") and message.endswith("; set deepspeed to off")
             assert not log.exists() and message.count("\n") == 0
         else:
-            assert numbers(log) == pytest.approx(numbers(plain), abs=2e-5), log.parent.name
+            assert numbers(log) == pytest.approx(numbers(plain), rel=1e-4, abs=2e-5), log.parent.name
     if method != "untuned":
         header, *lines = (line.split("\t") for line in plain.read_text().splitlines())
         norms = [float(line[header.index("grad_norm")]) for line in lines[1:]]

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 # A cache layer of these kinds holds a key and a value a token, to which masks and positions apply.
 _KINDS = {"full_attention", "sliding_attention", "chunked_attention"}
 # Those that benchmarks/architectures.py found wrong, though nothing in class or config tells it.
-_WRONG = {"git", "moshi"}
+_ALIKE = "its answers in a batch are not those of each row alone"
+_WRONG = {
+    "blt": "it cuts the text into patches by token ids, and a soft prompt has none",
+    "git": _ALIKE,
+    "moshi": _ALIKE,
+}
 _NEEDED = ("inputs_embeds", "attention_mask", "past_key_values")
 
 
@@ -38,8 +43,8 @@ def _hindrance(model: PreTrainedModel) -> str:
     config = model.config.get_text_config(decoder=True)
     if model._is_stateful:
         return "it keeps a recurrent state"
-    if model.config.model_type in _WRONG:
-        return "its answers in a batch are not those of each row alone"
+    if reason := _WRONG.get(model.config.model_type):
+        return reason
     if model.config.is_encoder_decoder:
         return "it has an encoder"
     if getattr(config, "hidden_size_per_layer_input", 0):
@@ -50,5 +55,7 @@ def _hindrance(model: PreTrainedModel) -> str:
     embeddings = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
     if "position_ids" not in taken and any("pos" in name for name in embeddings):
         return "it embeds positions, but its forward takes no position_ids"
+    if getattr(config, "default_language", "") is None:
+        return "its config names no default_language"
     others = sorted(set(get_layer_types_and_kwargs(config)[0]) - _KINDS)
     return f"it has layers of kind {', '.join(others)}" if others else ""

@@ -130,8 +130,7 @@ class ChunkedMixture(PromptMixture[Chunked]):
 
     def __init__(self, params: Chunked, geometry: Geometry) -> None:
         super().__init__(params, geometry)
-        length = params.prompt_length // params.num_experts
-        self.prompts = nn.Parameter(torch.zeros(params.num_experts, length, geometry.hidden_size))
+        self.prompts = nn.Parameter(torch.zeros(params.num_experts, self.prompt_length, geometry.hidden_size))
 
     @property
     def num_experts(self) -> int:
@@ -139,7 +138,7 @@ class ChunkedMixture(PromptMixture[Chunked]):
 
     @property
     def prompt_length(self) -> int:
-        return self.prompts.shape[1]
+        return self.params.prompt_length // self.params.num_experts
 
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))

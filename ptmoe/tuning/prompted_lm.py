@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ptmoe.base.geometry import Geometry
 from ptmoe.base.hub import find_folder
 from ptmoe.base.model import BaseInfo, open_base
-from ptmoe.runtime.errors import BaseModelError
+from ptmoe.runtime.errors import BaseModelError, ParamsError
 from ptmoe.tuning.adapters import (
     AdapterConfig,
     base_of,
@@ -103,18 +103,21 @@ class PromptedLM(nn.Module):
         """Builds a model to train from a method's name and its block of params.yaml.
 
         Args:
-            init_text: describes the task; soft prompts start from its embeddings.
+            init_text: describes the task; soft prompts start from its embeddings, without it from those of random
+                tokens (from zero, a product of two factors would never get a gradient).
             tokenizer: needed with `init_text`.
 
         Raises:
-            ParamsError: the parameters are not allowed or do not fit the base model.
+            ParamsError: the parameters are not allowed or do not fit the base model, or the tokenizer is missing.
         """
+        from ptmoe.tuning.text_init import embed_random, embed_text
+
+        if init_text and tokenizer is None:
+            raise ParamsError("init_text: needs the base's tokenizer; give tokenizer, or leave init_text out")
         geometry = Geometry.from_model(base)
         model = cls(base, load_method(method)(method_params(method, params), geometry))
-        if init_text and tokenizer is not None:
-            from ptmoe.tuning.text_init import embed_text
-
-            model.method.initialise(embed_text(init_text, base, tokenizer)[0].cpu())
+        start = embed_text(init_text, base, tokenizer)[0] if init_text and tokenizer else embed_random(base)
+        model.method.initialise(start.cpu())
         return model
 
     def _keep_answers(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:

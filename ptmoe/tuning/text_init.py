@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+RANDOM_TOKENS = 256
+
 
 def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[torch.Tensor, list[int]]:
     """Returns the float32 embeddings [n, H] of a text, as the first layer would see them, and its token ids.
@@ -24,14 +26,24 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     Raises:
         BaseModelError: the tokenizer makes no token of the text.
     """
-    import torch
-
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids:
         raise BaseModelError(f"the base's tokenizer makes no token of init_text {text!r}; give another text")
-    embedding = base.get_input_embeddings()
+    return _embedded(ids, base), ids
+
+
+def embed_random(base: PreTrainedModel) -> torch.Tensor:
+    """Returns the float32 embeddings [256, H] of tokens that torch's global generator draws."""
+    import torch
+
+    return _embedded(torch.randint(len(base.get_input_embeddings().weight), (RANDOM_TOKENS,)).tolist(), base)
+
+
+def _embedded(ids: list[int], base: PreTrainedModel) -> torch.Tensor:
+    import torch
+
     with torch.no_grad():
-        return embedding(torch.tensor(ids, device=base.device)).float(), ids
+        return base.get_input_embeddings()(torch.tensor(ids, device=base.device)).float()
 
 
 def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:

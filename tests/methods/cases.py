@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ptmoe.config.params import known_methods
 from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.models.bases import VOCABULARY, tiny_base
 
@@ -57,6 +59,14 @@ EXTRA: dict[str, dict[str, Any]] = {
     "ln_tuning": {"peft_type": "LN_TUNING", "target_modules": ["input_layernorm", "post_attention_layernorm"]},
 }
 ALL = CASES | EXTRA
+GROWING: dict[str, Any] = {
+    "prompt_length": 4,
+    "num_experts": 1,
+    "rank": 3,
+    "router_init": "clusters",
+    "router_input": "prompt",
+    **SVD,
+}
 TRAINED = [name for name in ALL if name != "untuned"]
 ROUTED = ["smop", "attempt", "ptmoe", "ptmoe_routed", "ptmoe_hierarchical"]
 _FUSED = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
@@ -113,3 +123,11 @@ def batch(seed: int = 3) -> dict[str, Tensor]:
     for row, length in enumerate(mask.sum(dim=1).tolist()):
         labels[row, length - 4 : length] = ids[row, length - 4 : length]
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def every_method(folder: Path) -> dict[str, dict[str, Any]]:
+    """The parameters of all methods, also of those that go on from another run: here from an adapter in `folder`."""
+    trained("pt").save(folder)
+    every = ALL | {"ptmoe_continual": GROWING, "spot": {"prompt_length": 6, "source": str(folder)}}
+    assert sorted(every) == known_methods()
+    return every

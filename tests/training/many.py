@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptmoe.runtime.errors import TrainingError
 from ptmoe.training.cell import train_here
 from ptmoe.training.job import TrainJob
 from ptmoe.training.loop import Loop
@@ -63,6 +64,17 @@ def _partition_small_tensors() -> None:
         return found
 
     ZeroEngine._config = without_threshold  # type: ignore[method-assign]
+
+
+def train_or_refuse(runs: Runs) -> None:
+    """Trains each cell, or writes why it is refused beside its log."""
+    os.chdir(runs.folder)
+    _partition_small_tensors()
+    for cell in runs.cells:
+        try:
+            train_here(TrainJob(**cell))
+        except TrainingError as error:
+            cell["log_file"].with_suffix(".refused").write_text(str(error))
 
 
 def train_all(runs: Runs) -> None:

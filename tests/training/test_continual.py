@@ -20,19 +20,12 @@ from ptmoe.training.loop import Loop
 from ptmoe.tuning.adapters import read_adapter
 from ptmoe.tuning.prompted_lm import PromptedLM
 from tests.conftest import ROOT
+from tests.methods.cases import GROWING
 from tests.models.bases import tiny_base
 from tests.rows import list_rows, write_rows
 from tests.training.world import PARAMS, TRAIN, random_rows
 
 TASKS = ("qa", "math", "mixed")
-GROWING = {
-    "prompt_length": 4,
-    "num_experts": 1,
-    "rank": 3,
-    "svd_padding": "seeded",
-    "router_init": "clusters",
-    "router_input": "prompt",
-}
 
 
 class Killed(BaseException):

@@ -7,22 +7,17 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 import ptmoe.commands
 from ptmoe import __version__
-from ptmoe.runtime.errors import PtmoeError, one_message, reported_to_user
+from ptmoe.runtime.arguments import Parser
+from ptmoe.runtime.errors import PtmoeError, reported_to_user
 from ptmoe.runtime.stopping import stop_during_imports
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        super().error(one_message(message))
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Collects the subcommands' parsers."""
-    parser = _Parser(prog="ptmoe", description="Tune a frozen language model and compare the methods.")
+    parser = Parser(prog="ptmoe", description="Tune a frozen language model and compare the methods.")
     parser.add_argument("--version", action="version", version=f"ptmoe {__version__}")
     subparsers = parser.add_subparsers(metavar="command", required=True)
     for module in pkgutil.iter_modules(ptmoe.commands.__path__):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
+
+from ptmoe.runtime.arguments import Parser
 
 BASE_DIR = Path("models/base")
 
@@ -55,7 +56,7 @@ class Cell:
     @classmethod
     def from_arguments(cls, description: str | None) -> Cell:
         """Reads `--task`, `--method` and `--seed` of a stage."""
-        parser = argparse.ArgumentParser(description=description)
+        parser = Parser(description=description)
         parser.add_argument("--task", required=True)
         parser.add_argument("--method", required=True)
         parser.add_argument("--seed", required=True, type=int)
@@ -65,6 +66,6 @@ class Cell:
 
 def task_argument(description: str | None) -> str:
     """Reads `--task` of a stage that runs once per task."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     parser.add_argument("--task", required=True)
     return parser.parse_args().task

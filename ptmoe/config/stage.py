@@ -106,6 +106,9 @@ class StageParams:
     def _profile_section(self, *path: str) -> Any:
         value: Any = self._params.profile
         for part in path:
+            if isinstance(value, dict) and part not in value:
+                section = f"profiles.{self.profile_name}.{'.'.join(path)}"
+                raise ParamsError(f"{section} is missing; add it, or name one of {', '.join(value)}")
             value = value[part] if isinstance(value, dict) else getattr(value, part)
         return self._checked(".".join(["profiles", self.profile_name, *path]), value)
 

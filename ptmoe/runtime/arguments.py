@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
+
+from ptmoe.runtime.errors import one_message
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in one line of a sane length, whatever the argument holds."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_message(message))
 
 
 def count(text: str) -> int:

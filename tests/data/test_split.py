@@ -95,7 +95,7 @@ def test_groups_go_to_validation_until_it_is_full():
     assert set(validation) | set(range(3)) == {0, 1, 2, 3, 4, 5, 6} and set(train) == {7, 8, 9}
     assert beyond == {"beyond_train_rows": 0, "beyond_validation_rows": 2}
     train, _, beyond = choose(keys, groups, 4, 2)
-    assert list(train) == [9, 8] and beyond == {"beyond_train_rows": 1, "beyond_validation_rows": 0}
+    assert list(train) == [9, 8] and beyond == {"beyond_train_rows": 4, "beyond_validation_rows": 0}
 
 
 def test_test_sets_keep_their_official_order_and_limits_take_a_part(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import logging
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from unittest import mock
@@ -42,7 +44,7 @@ def outcome(case: Case) -> tuple[str, str]:
         os.chdir(folder)
         out, err = io.StringIO(), io.StringIO()
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), time_limit(LONGEST_S):
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), heard(err), time_limit(LONGEST_S):
                 status = _status(case.arguments)
         except TimeoutError:
             return "hung", ""
@@ -63,6 +65,19 @@ def outcome(case: Case) -> tuple[str, str]:
         return ("refused" if one_message(said) else "words"), said
 
 
+@contextlib.contextmanager
+def heard(stream: io.StringIO) -> Iterator[None]:
+    """Lets the logs of the libraries, whose handlers hold an older standard error, be said on this one."""
+    handler, loggers = logging.StreamHandler(stream), [logging.getLogger(name) for name in ("datasets", "transformers")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
 def _status(arguments: list[str]) -> int:
     try:
         if not arguments[0].startswith("stages."):
@@ -76,7 +91,7 @@ def _status(arguments: list[str]) -> int:
 
 def one_message(said: str) -> bool:
     """Tells whether a standard error holds one message and nothing else; argparse says the usage before it."""
-    head = re.compile(r"(ptmoe[a-z ]*: )?error: .")
+    head = re.compile(r"((ptmoe|stages)[a-z. ]*: )?error: .")
     lines = said.splitlines()
     at = next((number for number, line in enumerate(lines) if head.match(line)), -1)
     usage, listed = lines[:at], lines[at + 1 :]

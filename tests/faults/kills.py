@@ -84,8 +84,8 @@ def campaign(project: Project, kills: int, seed: int) -> tuple[Counter[str], int
     A run that fails without being killed is lost, and so is every run that ends with other bytes.
     """
     drawn, wanted = random.Random(seed), state(project.root)
-    # Most draws fall into a stage's start or work, and a run still comes further.
-    longest_s = 2 * max(project.seconds.values())
+    # From a second to longer than any stage, so that a run is killed everywhere and still comes further.
+    longest_s = 2 + 2 * max(project.seconds.values())
     seen: Counter[str] = Counter()
     lost = 0
     while seen.total() < kills:
@@ -93,7 +93,7 @@ def campaign(project: Project, kills: int, seed: int) -> tuple[Counter[str], int
         failed = 0
         while True:
             more = seen.total() < kills
-            victim, after_s = drawn.choice(VICTIMS), drawn.uniform(0, longest_s) if more else None
+            victim, after_s = drawn.choice(VICTIMS), longest_s ** drawn.random() if more else None
             stage, status, said = killed(project, victim, after_s)
             if stage is not None:
                 seen[f"{stage}, kill of {victim}"] += 1

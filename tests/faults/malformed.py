@@ -123,7 +123,7 @@ class Malformed:
         self.params |= {"tasks": ["math"], "methods": methods, "profiles": {"mini": mini}}
         self.params["statistics"]["resamples"] = 100
         stages = read_yaml(ROOT / "dvc.yaml", aliases=True)["stages"]
-        self.dvc = as_yaml({"stages": {"download": stages["download"]}})
+        self.dvc = as_yaml({"stages": {name: stages[name] for name in ("download", "split", "score")}})
         tiny_base().save_pretrained(folder / "base")
         info = BaseInfo(str(folder / "base"), "local", "", "float32", "eager", False, 0, [2], 0)
         template = {"instruction": "", "input": "{question}", "cue": "A:"}
@@ -326,6 +326,13 @@ class Malformed:
         # The doctor answers whatever it finds, and `base` has one action.
         name = dice.choice(sorted(parsers.keys() - {"doctor", "base"}))
         values = ["", " ", "-1", "0", "x", "nan", "1e999", "../../x", ".", "a\nb", "数", "f", "/dev/null/x", LONG, "=1"]
+        if dice.random() < 0.2:
+            options = dice.choice([["split", "--task"], ["score", "--task", "--method", "--seed"]])
+            given = ["math", "pt", "0", "-1", *values]
+            arguments = [f"stages.{options[0]}", *(word for key in options[1:] for word in (key, dice.choice(given)))]
+            return Case(
+                " ".join(arguments)[:80], arguments, {"params.yaml": as_yaml(self.params), "dvc.yaml": self.dvc}
+            )
         arguments = [name]
         for action in parsers[name]._actions:
             if "--help" in action.option_strings:

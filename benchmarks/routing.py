@@ -1,0 +1,111 @@
+"""What start, rate, refits and balance of a router are worth: `ptmoe_routed` with one of them changed, several seeds.
+
+    dvc repro encode init
+    python -m benchmarks.routing --output benchmarks/results/routing.json
+
+Scores are exact matches of greedy answers to test rows, in percent; agreement is the adjusted mutual information of
+expert and kind of question, in percent. Nothing is chosen by these scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from scipy.stats import t
+from sklearn.metrics import adjusted_mutual_info_score
+
+from ptmoe.base.compute import make_accelerator, prepare_torch
+from ptmoe.base.model import load_tokenizer, read_base_info
+from ptmoe.config.cells import BASE_DIR, Cell
+from ptmoe.config.params import Params
+from ptmoe.generation.decode import Decoder
+from ptmoe.rows.encoded import EncodedSet
+from ptmoe.runtime.files import write_json
+from ptmoe.scoring.registry import load_metric
+from ptmoe.training.cell import train_cell
+from ptmoe.training.job import TrainJob
+from ptmoe.tuning.opening import open_adapter
+from ptmoe.tuning.registry import method_params
+
+METHOD, SCRATCH = "ptmoe_routed", Path(".checkpoints/routing")
+PRINTED = {"router_init": "default", "router_learning_rate": 1.0, "router_refits": []}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ptmoe_routed": {},
+    "without refits": {"router_refits": []},
+    "start: clusters, without refits": {"router_init": "clusters", "router_refits": []},
+    "start: datasets, without refits": {"router_init": "datasets", "router_refits": []},
+    "start: default, fixed, without refits": {"router_init": "default", "router_refits": []},
+    "start: default, fixed, refits": {"router_init": "default"},
+    "router's rate 0.01 of the prompt's": {"router_learning_rate": 0.01},
+    "router's rate that of the prompt": {"router_learning_rate": 1.0},
+    "balance loss 0.1 alone": PRINTED | {"balance_loss": 0.1},
+    "all as printed": PRINTED,
+}
+
+
+def score(task: str, setting: str, seed: int) -> dict[str, float]:
+    """Trains one adapter and answers the test rows."""
+    prepare_torch(BASE_DIR)
+    params, cell = Params.load(), Cell(task, METHOD, seed)
+    block = method_params(METHOD, params.method(METHOD) | SETTINGS[setting])
+    folder = SCRATCH / f"{cell.name}-{list(SETTINGS).index(setting)}"
+    job = TrainJob.of_profile(params, cell, block, params.profile.learning_rate[METHOD], folder)
+    if not folder.exists():
+        train_cell(job)
+    info, scoring = read_base_info(BASE_DIR), params.task(task).score
+    metric, tokenizer = load_metric(scoring.metric), load_tokenizer(BASE_DIR)
+    model = open_adapter(job.adapter_dir, info, make_accelerator().device)
+    decoder = Decoder(model, info, params.profile.max_new_tokens[task], params.profile.generate.max_batch_tokens)
+    column = "em" if "em" in metric.columns else metric.headline
+    scores, chosen = {}, []
+    for path in sorted((job.encoded_dir / "test").rglob("*.arrow")):
+        rows, found = EncodedSet(path), []
+        for answer in decoder.decode(rows, rows.prompt_lengths):
+            row, shown = rows[answer.row], answer.shown(tokenizer)
+            rule = scoring.rule_of(row.dataset)
+            found.append(metric.score_one(shown["prediction"], row.answers, rule)[column])
+            chosen.append((row.dataset.removesuffix("_far"), shown["expert"]))
+        scores[path.stem] = 100 * mean(found)
+    agreement = 100 * adjusted_mutual_info_score(*zip(*chosen, strict=True))
+    return scores | {"all": mean(scores.values()), "agreement": agreement}
+
+
+def summary(values: list[float]) -> str:
+    """Returns the mean and its 95% interval over seeds, by Student's t."""
+    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    return f"{mean(values):.1f} +- {half:.1f}"
+
+
+def main() -> None:
+    """Runs the grid and prints, for each task and setting, scores and the difference to `ptmoe_routed` by seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=["mixed"])
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    grid = [(a, b, c) for a in options.tasks for b in options.settings for c in range(options.seeds)]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        found = dict(zip(grid, pool.map(score, *zip(*grid, strict=True)), strict=True))
+    result: dict[str, Any] = {}
+    for task in options.tasks:
+        for setting in options.settings:
+            seeds = [found[task, setting, seed] for seed in range(options.seeds)]
+            first = [found[task, options.settings[0], seed] for seed in range(options.seeds)]
+            line = {key: summary([each[key] for each in seeds]) for key in seeds[0]}
+            gap = summary([each["all"] - other["all"] for each, other in zip(seeds, first, strict=True)])
+            result[f"{task}, {setting}"] = line | {"to the first setting": gap, "seeds": seeds}
+    print(json.dumps(result, indent=1))
+    if options.output:
+        write_json(options.output, result)
+
+
+if __name__ == "__main__":
+    main()

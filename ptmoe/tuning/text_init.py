@@ -36,7 +36,8 @@ def embed_random(base: PreTrainedModel) -> torch.Tensor:
     """Returns the float32 embeddings [256, H] of tokens that torch's global generator draws."""
     import torch
 
-    return _embedded(torch.randint(len(base.get_input_embeddings().weight), (RANDOM_TOKENS,)).tolist(), base)
+    vocabulary: int = base.get_input_embeddings().weight.shape[0]  # type: ignore[assignment, union-attr]
+    return _embedded(torch.randint(vocabulary, (RANDOM_TOKENS,)).tolist(), base)
 
 
 def _embedded(ids: list[int], base: PreTrainedModel) -> torch.Tensor:

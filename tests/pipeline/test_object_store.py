@@ -1,7 +1,6 @@
 """Results that a colleague takes from an S3-compatible object store: moto's server on this machine."""
 
 import importlib.util
-import os
 
 import pytest
 
@@ -72,6 +71,8 @@ def test_a_colleague_takes_all_results_from_an_object_store(project, tmp_path):
 
 def test_without_credentials_dvc_says_so(project):
     project.environment = {k: v for k, v in project.environment.items() if not k.startswith("AWS_")}
-    elsewhere = {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.devnull}
+    nothing = project.root.with_name("no-keys")
+    nothing.touch()
+    elsewhere = {"AWS_SHARED_CREDENTIALS_FILE": str(nothing), "AWS_CONFIG_FILE": str(nothing)}
     project.environment |= elsewhere | {"AWS_EC2_METADATA_DISABLED": "true"}
     assert "Unable to locate credentials" in project.dvc("push", status=255)

@@ -11,7 +11,7 @@ from ptmoe.reporting.analysis import analyse
 from ptmoe.reporting.cells import read_task
 from ptmoe.reporting.examples import as_json
 from tests.reporting.browser import CHROMIUM, Browser
-from tests.reporting.conftest import METHODS, SEEDS, STATISTICS
+from tests.reporting.conftest import SEEDS, STATISTICS
 from tests.reporting.test_report import report
 
 EVIL = "</script><script>document.title = 'run'</script><img src='evil.png' onerror=\"document.title = 'run'\"> \u4f60"
@@ -122,7 +122,7 @@ def test_search_finds_texts_and_markup_stays_text(browser):
 
 
 def test_the_sample_keeps_its_budget_and_prefers_differences(evil_run):
-    analyses = [analyse(read_task(task, METHODS, SEEDS, evil_run), STATISTICS) for task in ("qa", "math")]
+    analyses = [analyse(read_task(task, ["none", "same"], [0], evil_run), STATISTICS) for task in ("qa", "math")]
     everything = json.loads(as_json(analyses, {}, evil_run))
     assert [[n, total] for task in everything["tasks"] for _, n, total in task["datasets"]] == [
         [n, n] for n in (40, 30, 40, 20, 20)

@@ -64,7 +64,8 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
     embeds, ids = embed_text(init_text, load_base(base_dir), load_tokenizer(base_dir))
     with whole_file(out) as temporary:
         tensors = {"text_embeddings": embeds.contiguous(), "token_ids": torch.tensor(ids)}
-        save_file(tensors, temporary, metadata={"text": init_text, "sha256": _digest(init_text, tensors)})
+        # One entry: safetensors writes several in an order that differs from call to call.
+        save_file(tensors, temporary, metadata={"sha256 and text": f"{_digest(init_text, tensors)} {init_text}"})
     rank = numerical_rank(decompose(embeds)[1], *embeds.shape)
     say(f"{out.stem}: {len(ids)} tokens of init text, {len(set(ids))} distinct, rank {rank}")
 
@@ -79,13 +80,12 @@ def read_text_init(path: Path) -> tuple[str, torch.Tensor]:
 
     try:
         with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
+            expected, _, text = (file.metadata() or {}).get("sha256 and text", "none").partition(" ")
             tensors = {name: file.get_tensor(name) for name in ("text_embeddings", "token_ids")}
     except FileNotFoundError:
         raise BaseModelError(f"{path} is missing; run `dvc repro init@{path.stem}`") from None
     except SafetensorError as error:
         raise BaseModelError(f"{path} is damaged ({first_line(error)}); run `dvc repro init@{path.stem}`") from None
-    text, expected = facts.get("text", ""), facts.get("sha256", "none")
     if (found := _digest(text, tensors)) != expected:
         raise BaseModelError(
             f"{path} changed since it was written: the SHA-256 of its content is {found}, it states {expected}; "

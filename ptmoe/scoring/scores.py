@@ -50,7 +50,7 @@ def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:
 def read_table(source: Path | IO[bytes], needed: Sequence[str] = ()) -> pa.Table:
     """Reads a parquet file; raises `ScoringError` when it is none, expands without end or lacks a column."""
     try:
-        with pa.OSFile(str(source)) if isinstance(source, Path) else pa.PythonFile(source) as opened:
+        with pa.OSFile(str(source)) if isinstance(source, Path) else pa.PythonFile(source, "r") as opened:
             file = pq.ParquetFile(opened)
             batches = list(bounded_batches(file, opened.size(), str(source)))
             table = pa.Table.from_batches(batches, None if batches else file.schema_arrow).combine_chunks()

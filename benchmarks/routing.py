@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import mean
@@ -20,17 +21,15 @@ import numpy as np
 from scipy.stats import t
 from sklearn.metrics import adjusted_mutual_info_score
 
-from ptmoe.base.compute import make_accelerator, prepare_torch
-from ptmoe.base.model import load_tokenizer, read_base_info
+from ptmoe.base.compute import prepare_torch
+from ptmoe.commands.search import scored_answers
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
-from ptmoe.generation.decode import Decoder
 from ptmoe.rows.encoded import EncodedSet
 from ptmoe.runtime.files import write_json
 from ptmoe.scoring.registry import load_metric
 from ptmoe.training.cell import train_cell
 from ptmoe.training.job import TrainJob
-from ptmoe.tuning.opening import open_adapter
 from ptmoe.tuning.registry import method_params
 
 METHOD, SCRATCH = "ptmoe_routed", Path(".checkpoints/routing")
@@ -58,22 +57,17 @@ def score(task: str, setting: str, seed: int) -> dict[str, float]:
     job = TrainJob.of_profile(params, cell, block, params.profile.learning_rate[METHOD], folder)
     if not folder.exists():
         train_cell(job)
-    info, scoring = read_base_info(BASE_DIR), params.task(task).score
-    metric, tokenizer = load_metric(scoring.metric), load_tokenizer(BASE_DIR)
-    model = open_adapter(job.adapter_dir, info, make_accelerator().device)
-    decoder = Decoder(model, info, params.profile.max_new_tokens[task], params.profile.generate.max_batch_tokens)
+    metric = load_metric(params.task(task).score.metric)
     column = "em" if "em" in metric.columns else metric.headline
-    scores, chosen = {}, []
-    for path in sorted((job.encoded_dir / "test").rglob("*.arrow")):
-        rows, found = EncodedSet(path), []
-        for answer in decoder.decode(rows, rows.prompt_lengths):
-            row, shown = rows[answer.row], answer.shown(tokenizer)
-            rule = scoring.rule_of(row.dataset)
-            found.append(metric.score_one(shown["prediction"], row.answers, rule)[column])
-            chosen.append((row.dataset.removesuffix("_far"), shown["expert"]))
-        scores[path.stem] = 100 * mean(found)
+    scores, chosen = defaultdict(list), []
+    for row, shown, scored in scored_answers(
+        job, params, map(EncodedSet, sorted(job.encoded_dir.glob("test/**/*.arrow")))
+    ):
+        scores[row.dataset].append(100 * scored[column])
+        chosen.append((row.dataset.removesuffix("_far"), shown["expert"]))
+    means = {dataset: mean(found) for dataset, found in scores.items()}
     agreement = 100 * adjusted_mutual_info_score(*zip(*chosen, strict=True))
-    return scores | {"all": mean(scores.values()), "agreement": agreement}
+    return means | {"all": mean(means.values()), "agreement": agreement}
 
 
 def summary(values: list[float]) -> str:

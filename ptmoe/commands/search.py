@@ -7,12 +7,12 @@ import itertools
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.compute import prepare_torch
 from ptmoe.config.cells import BASE_DIR, Cell
@@ -24,6 +24,7 @@ from ptmoe.runtime.progress import Progress, say
 from ptmoe.scoring.registry import load_metric
 
 if TYPE_CHECKING:
+    from ptmoe.rows.encoded import Encoded, EncodedSet
     from ptmoe.training.job import TrainJob
 
 GRID = "0.0003,0.001,0.003,0.01,0.03,0.1,0.3,1"
@@ -130,20 +131,34 @@ def try_rate(trial: Trial, params: Params) -> Result:
 
 def _validation_score(job: TrainJob, params: Params) -> float:
     """Returns the mean headline metric of greedy answers to the validation rows, in percent."""
+    from ptmoe.rows.encoded import open_encoded
+
+    headline = load_metric(params.task(job.task).score.metric).headline
+    answers = scored_answers(job, params, [open_encoded(job.encoded_dir, "validation")])
+    return 100 * mean(scores[headline] for _, _, scores in answers)
+
+
+def scored_answers(
+    job: TrainJob, params: Params, sets: Iterable[EncodedSet]
+) -> Iterator[tuple[Encoded, dict[str, Any], Mapping[str, float]]]:
+    """Answers sets of rows greedily with a trained adapter.
+
+    Yields:
+        each row, its answer as a user sees it, and its scores in 0..1.
+    """
     from ptmoe.base.compute import make_accelerator
     from ptmoe.base.model import load_tokenizer, read_base_info
     from ptmoe.generation.decode import Decoder
-    from ptmoe.rows.encoded import open_encoded
     from ptmoe.tuning.opening import open_adapter
 
     score, generate, info = params.task(job.task).score, params.profile.generate, read_base_info(BASE_DIR)
     metric, tokenizer = load_metric(score.metric), load_tokenizer(BASE_DIR)
     model = open_adapter(job.adapter_dir, info, make_accelerator().device)
     decoder = Decoder(model, info, params.profile.max_new_tokens[job.task], generate.max_batch_tokens)
-    rows = open_encoded(job.encoded_dir, "validation")
-    texts = {a.row: a.shown(tokenizer)["prediction"] for a in decoder.decode(rows, rows.prompt_lengths)}
-    scores = [metric.score_one(texts[row], each.answers, score.rule_of(each.dataset)) for row, each in enumerate(rows)]
-    return 100 * mean(each[metric.headline] for each in scores)
+    for rows in sets:
+        for answer in decoder.decode(rows, rows.prompt_lengths):
+            row, shown = rows[answer.row], answer.shown(tokenizer)
+            yield row, shown, metric.score_one(shown["prediction"], row.answers, score.rule_of(row.dataset))
 
 
 def markdown(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str], rates: Sequence[float]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptmoe.runtime.arguments import Parser
-
 BASE_DIR = Path("models/base")
 
 
@@ -52,20 +50,3 @@ class Cell:
     @property
     def metrics(self) -> Path:
         return Path("metrics") / self.task / f"{self.method}-{self.seed}.json"
-
-    @classmethod
-    def from_arguments(cls, description: str | None) -> Cell:
-        """Reads `--task`, `--method` and `--seed` of a stage."""
-        parser = Parser(description=description)
-        parser.add_argument("--task", required=True)
-        parser.add_argument("--method", required=True)
-        parser.add_argument("--seed", required=True, type=int)
-        arguments = parser.parse_args()
-        return cls(arguments.task, arguments.method, arguments.seed)
-
-
-def task_argument(description: str | None) -> str:
-    """Reads `--task` of a stage that runs once per task."""
-    parser = Parser(description=description)
-    parser.add_argument("--task", required=True)
-    return parser.parse_args().task

@@ -13,7 +13,8 @@ from ptmoe.runtime.errors import ParamsError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _value_at(tree: Any, location: tuple[int | str, ...]) -> Any:
+def value_at(tree: Any, location: Iterable[int | str]) -> Any:
+    """Returns the value at a path of keys and places in lists; None where there is none."""
     for part in location:
         try:
             tree = tree[part]
@@ -29,17 +30,17 @@ def _problems(error: ValidationError, tree: Any, prefix: str) -> list[str]:
         # pydantic adds the branch of a union to the location; only what exists in the file is a key.
         location: tuple[int | str, ...] = ()
         for part in fault["loc"]:
-            location = (*location, part) if _value_at(tree, (*location, part)) is not None else location
+            location = (*location, part) if value_at(tree, (*location, part)) is not None else location
         key = ".".join([prefix, *map(str, location)]).strip(".")
         if fault["type"] == "missing":
             allowed[f"{key}.{fault['loc'][-1]}".strip(".")] = ["missing; add it"]
         elif fault["type"] == "extra_forbidden":
-            allowed[key] = [f"unknown key, got {_value_at(tree, location)!r:.60}; remove it or correct its name"]
+            allowed[key] = [f"unknown key, got {value_at(tree, location)!r:.60}; remove it or correct its name"]
         elif fault["type"] == "value_error":
             allowed[key] = [fault["msg"].removeprefix("Value error, ")]
         else:
             rule = fault["msg"].removeprefix("Input should be ")
-            allowed.setdefault(key, [f"got {_value_at(tree, location)!r}; allowed: "]).append(rule)
+            allowed.setdefault(key, [f"got {value_at(tree, location)!r}; allowed: "]).append(rule)
     return [f"{key}: {rules[0]}{' or '.join(dict.fromkeys(rules[1:]))}" for key, rules in allowed.items()]
 
 

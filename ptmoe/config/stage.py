@@ -1,12 +1,15 @@
-"""The sections of params.yaml that a stage may read: those that dvc.yaml declares for it."""
+"""A stage of dvc.yaml: its command line, its files, and the sections of params.yaml that it declares and may read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
+import __main__
+from ptmoe.config.cells import Cell
+from ptmoe.config.faults import value_at
 from ptmoe.config.params import (
     BaseParams,
     DataParams,
@@ -18,11 +21,23 @@ from ptmoe.config.params import (
     TrainParams,
     read_yaml,
 )
-from ptmoe.runtime.errors import ParamsError
+from ptmoe.runtime.arguments import Parser
+from ptmoe.runtime.errors import ParamsError, reported_to_user
 from ptmoe.runtime.files import sha256_of
 from ptmoe.runtime.twins import only_one
 
+Value = TypeVar("Value")
 HASHED_BYTES = 1 << 20
+
+
+class Section(Generic[Value]):
+    """A section of params.yaml as an attribute of `StageParams`, at a place written as in dvc.yaml."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __get__(self, params: StageParams, owner: type) -> Value:
+        return params.section(self._place)
 
 
 class StageParams:
@@ -37,8 +52,27 @@ class StageParams:
         root: the folder of dvc.yaml and params.yaml.
 
     Raises:
-        ParamsError: params.yaml has faults; or, from a property, a section is not declared in dvc.yaml.
+        ParamsError: params.yaml has faults; or, from an attribute, a section is not declared in dvc.yaml.
     """
+
+    tasks = Section[list[str]]("tasks")
+    methods = Section[list[str]]("methods")
+    seeds = Section[list[int]]("seeds")
+    statistics = Section[StatisticsParams]("statistics")
+    template = Section[TemplateParams]("{task}.template")
+    score = Section[ScoreParams]("{task}.score")
+    init_text = Section[str]("{task}.init_text")
+    method = Section[dict[str, Any]]("{method}")
+    base = Section[BaseParams]("profiles.{profile}.base")
+    data = Section[DataParams]("profiles.{profile}.data.{task}")
+    mirror = Section[str]("profiles.{profile}.mirror")
+    max_length = Section[int]("profiles.{profile}.max_length.{task}")
+    train = Section[TrainParams]("profiles.{profile}.train")
+    batch_size = Section[int]("profiles.{profile}.batch_size.{task}")
+    learning_rate = Section[float]("profiles.{profile}.learning_rate.{method}")
+    generate = Section[GenerateParams]("profiles.{profile}.generate")
+    max_new_tokens = Section[int]("profiles.{profile}.max_new_tokens.{task}")
+    _steps = Section[int | dict[str, int]]("profiles.{profile}.steps.{method}")
 
     def __init__(self, stage: str, item: dict[str, str] | None = None, root: str | Path = ".") -> None:
         self._root = Path(root)
@@ -87,7 +121,8 @@ class StageParams:
 
     def _inputs(self, tree: dict[str, Any]) -> dict[str, Any]:
         """Returns the values of the declared sections and the state of each file of the dependencies."""
-        values = {f"params.yaml: {section}": _value_at(tree, section) for section in {"profile", *self.declared}}
+        sections = {"profile", *self.declared}
+        values = {f"params.yaml: {section}": value_at(tree, section.split(".")) for section in sections}
         return values | {name: state for path in self._deps for name, state in _states(self._root / path)}
 
     @property
@@ -95,104 +130,58 @@ class StageParams:
         # Not a declared section of its own: every section of a profile carries the profile's name.
         return self._params.grid.profile
 
-    def _checked(self, section: str, value: Any) -> Any:
-        if not any(section == path or section.startswith(f"{path}.") for path in self.declared):
+    def section(self, place: str) -> Any:
+        """Returns the section at a place, e.g. `profiles.{profile}.train`, and records that it was read."""
+        path = place.format(profile=self.profile_name, **self.item)
+        root, *parts = path.split(".")
+        if place.startswith("{task}"):
+            value: Any = self._params.task(self.task)
+        elif place.startswith("{method}"):
+            value = self._params.method(self.item["method"])
+        else:
+            value = getattr(self._params.grid, root)
+        for part in parts:
+            if isinstance(value, dict) and part not in value:
+                raise ParamsError(f"{path} is missing; add it, or name one of {', '.join(value)}")
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        if not any(path == given or path.startswith(f"{given}.") for given in self.declared):
             raise ParamsError(
-                f"stage {self._stage} reads {section}, which dvc.yaml does not declare; add it to its params"
+                f"stage {self._stage} reads {path}, which dvc.yaml does not declare; add it to its params"
             )
-        self.read.add(section)
+        self.read.add(path)
         return value
 
-    def _profile_section(self, *path: str) -> Any:
-        value: Any = self._params.profile
-        for part in path:
-            if isinstance(value, dict) and part not in value:
-                section = f"profiles.{self.profile_name}.{'.'.join(path)}"
-                raise ParamsError(f"{section} is missing; add it, or name one of {', '.join(value)}")
-            value = value[part] if isinstance(value, dict) else getattr(value, part)
-        return self._checked(".".join(["profiles", self.profile_name, *path]), value)
+    @property
+    def task(self) -> str:
+        return self.item["task"]
 
     @property
-    def tasks(self) -> list[str]:
-        return self._checked("tasks", self._params.grid.tasks)
+    def cell(self) -> Cell:
+        return Cell(self.task, self.item["method"], int(self.item["seed"]))
 
     @property
-    def methods(self) -> list[str]:
-        return self._checked("methods", self._params.grid.methods)
-
-    @property
-    def seeds(self) -> list[int]:
-        return self._checked("seeds", self._params.grid.seeds)
-
-    @property
-    def statistics(self) -> StatisticsParams:
-        return self._checked("statistics", self._params.grid.statistics)
-
-    def _task_section(self, part: str) -> Any:
-        return self._checked(f"{self.item['task']}.{part}", getattr(self._params.task(self.item["task"]), part))
-
-    @property
-    def template(self) -> TemplateParams:
-        return self._task_section("template")
-
-    @property
-    def score(self) -> ScoreParams:
-        return self._task_section("score")
-
-    @property
-    def init_text(self) -> str:
-        return self._task_section("init_text")
+    def steps(self) -> int:
+        steps = self._steps
+        return steps[self.task] if isinstance(steps, dict) else steps
 
     @property
     def method_blocks(self) -> dict[str, dict[str, Any]]:
         """The blocks of all methods, to be checked before any is trained; they do not affect results."""
         return self._params.methods
 
-    @property
-    def method(self) -> dict[str, Any]:
-        return self._checked(self.item["method"], self._params.method(self.item["method"]))
 
-    @property
-    def base(self) -> BaseParams:
-        return self._profile_section("base")
+def run_stage(stage: str, work: Callable[[StageParams], None], *axes: str) -> None:
+    """Runs a stage's script for the values of its matrix axes on the command line.
 
-    @property
-    def data(self) -> DataParams:
-        return self._profile_section("data", self.item["task"])
-
-    @property
-    def mirror(self) -> str:
-        return self._profile_section("mirror")
-
-    @property
-    def max_length(self) -> int:
-        return self._profile_section("max_length", self.item["task"])
-
-    @property
-    def train(self) -> TrainParams:
-        return self._profile_section("train")
-
-    @property
-    def steps(self) -> int:
-        method, task = self.item["method"], self.item["task"]
-        self._profile_section("steps", method)
-        return self._params.profile.steps_of(method, task)
-
-    @property
-    def batch_size(self) -> int:
-        return self._profile_section("batch_size", self.item["task"])
-
-    @property
-    def learning_rate(self) -> float:
-        return float(self._profile_section("learning_rate", self.item["method"]))
-
-    @property
-    def generate(self) -> GenerateParams:
-        return self._profile_section("generate")
-
-    @property
-    def max_new_tokens(self) -> int:
-        return self._profile_section("max_new_tokens", self.item["task"])
+    What takes seconds to import is imported by `work`, once the parameters are known to be good.
+    """
+    with reported_to_user():
+        parser = Parser(description=__main__.__doc__)
+        for axis in axes:
+            parser.add_argument(f"--{axis}", required=True, type=int if axis == "seed" else str)
+        item = {axis: str(value) for axis, value in vars(parser.parse_args()).items()}
+        with StageParams.running(stage, item) as params:
+            work(params)
 
 
 def declared(stage: str, item: dict[str, str], profile: str, root: Path) -> dict[str, set[str]]:
@@ -212,12 +201,6 @@ def declared(stage: str, item: dict[str, str], profile: str, root: Path) -> dict
                 entry = entry.replace(f"${{{name}}}", value)
             entries.add(entry)
     return found
-
-
-def _value_at(tree: Any, section: str) -> Any:
-    for key in section.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
 
 
 def _states(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The `ptmoe` command: one module in `ptmoe.commands` for each subcommand."""
+"""The `ptmoe` command: one module in `ptmoe.commands` for each subcommand, whose docstring is its help."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from ptmoe.runtime.stopping import stop_during_imports
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Collects the subcommands' parsers."""
+    """Collects the subcommands: the first line of a module says `command`: help, and what follows describes it."""
     parser = Parser(prog="ptmoe", description="Tune a frozen language model and compare the methods.")
     parser.add_argument("--version", action="version", version=f"ptmoe {__version__}")
     subparsers = parser.add_subparsers(metavar="command", required=True)
-    for module in pkgutil.iter_modules(ptmoe.commands.__path__):
-        importlib.import_module(f"ptmoe.commands.{module.name}").register(subparsers)
+    for found in pkgutil.iter_modules(ptmoe.commands.__path__):
+        module = importlib.import_module(f"ptmoe.commands.{found.name}")
+        first, _, rest = str(module.__doc__).partition("\n")
+        summary = first.partition(": ")[2].rstrip(".")
+        command = subparsers.add_parser(found.name, help=summary, description=rest or summary)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     with reported_to_user():
         try:
-            return arguments.run(arguments)
+            return arguments.run(arguments) or 0
         except BrokenPipeError:
             # The reader (`head`, a closed pager) has seen enough.
             sys.stderr.close()

@@ -1,4 +1,8 @@
-"""`ptmoe ablate`: runs one of the paper's ablations as DVC experiments and draws its figure."""
+"""`ptmoe ablate`: run a named grid of settings and draw its figure.
+
+Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD already holds, with these
+parameters and this code, are not run again. Results: ablations/NAME.csv, .svg and .png.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,8 @@ from ptmoe.runtime.arguments import count
 POLL_S = 5.0
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command."""
-    parser = subparsers.add_parser(
-        "ablate",
-        help="run a named grid of settings and draw its figure",
-        description="Grids: length, experts, parameters, routing, size. Settings that an experiment or HEAD already "
-        "holds, with these parameters and this code, are not run again. Results: ablations/NAME.csv, .svg and .png.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--task", help="only this task")
     parser.add_argument("--base", help="fit ranks to this model folder or config.json (default: that of the profile)")
@@ -29,10 +27,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
     parser.add_argument("--collect", action="store_true", help="run nothing; draw the results that exist")
     parser.add_argument("--out", type=Path, default=Path("ablations"), help="folder of results (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Queues the missing settings, waits for them, and writes the results."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import collect, find_cells, grid_cells, write
@@ -51,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             count = "" if setting.parameters is None else f"  # {setting.parameters:,} trainable parameters"
             say(shlex.join(queue_command(grid, label, tasks)) + count)
         say(f"dvc queue start -j {args.jobs}")
-        return 0
+        return
     found = find_cells(grid, tasks, params)
     needed = grid_cells(grid, tasks, params)
     missing = [label for label in grid.settings if any((label, cell) not in found for cell in needed)]
@@ -69,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
         shown = "  ".join(f"{p.task} {p.method} {p.average} {p.score:.2f}" for p in here) or "no scores"
         say(f"{label:8s} {shown}")
     say(f"{args.out / args.name}.svg")
-    return 0
 
 
 def _dvc(command: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""`ptmoe base import`: writes a GGUF file as a folder that the pipeline and transformers read."""
+"""`ptmoe base`: make a base model from a GGUF file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("base", help="make a base model from a GGUF file")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     actions = parser.add_subparsers(metavar="action", required=True)
     importing = actions.add_parser("import", help="write a GGUF file as a Hugging Face folder")
     importing.add_argument("file", type=Path, metavar="FILE.gguf")
@@ -19,10 +18,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         default="bfloat16",
         help="precision of the weights written (default: bfloat16)",
     )
-    importing.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Writes the folder and says where."""
     from ptmoe.base.gguf import import_gguf
     from ptmoe.runtime.progress import say
@@ -30,4 +28,3 @@ def run(args: argparse.Namespace) -> int:
     import_gguf(args.file, args.to, args.dtype)
     size = sum(path.stat().st_size for path in args.to.iterdir())
     say(f"wrote {args.to} ({size / 1e6:.0f} MB, {args.dtype}); name it in base.name, with revision: local")
-    return 0

@@ -1,4 +1,4 @@
-"""`ptmoe budget`: how many parameters each method trains, without loading weights."""
+"""`ptmoe budget`: trainable parameters of every method, and ranks that fit a budget; loads no weights."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 KEYS = ("prompt_length", "rank", "num_experts")
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("budget", help="trainable parameters of every method, and ranks that fit a budget")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--base", help="a model folder, its config.json, or a Hub id (default: that of the profile)")
     parser.add_argument("--params", type=int, metavar="N", help="make every method as large as N parameters allow")
     parser.add_argument("--json", action="store_true", help="print a JSON object: method -> numbers")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Prints the table."""
     from ptmoe.base.geometry import Geometry
     from ptmoe.base.hub import find_config
@@ -42,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     listed = [*params.grid.methods, *sorted(blocks.keys() - set(params.grid.methods))]
     rows = {method: budget_row(method, blocks[method], geometry, args.params) for method in listed}
     print(json.dumps(rows, indent=2) if args.json else table(rows, name, geometry.parameters))
-    return 0
 
 
 def budget_row(name: str, params: MethodParams, geometry: Geometry, budget: int | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`ptmoe case`: one question, every method's answer side by side."""
+"""`ptmoe case`: show every method's answer to one question."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from pathlib import Path
 from ptmoe.runtime.arguments import count
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command."""
-    parser = subparsers.add_parser("case", help="show every method's answer to one question")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("id", nargs="?", help="an example's id; without it, where the methods differ most")
     parser.add_argument("--task", help="default: every task")
     parser.add_argument("-n", "--number", type=count, default=3, help="how many, without an id (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Prints the cases."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.analysis import analyse
@@ -47,7 +45,6 @@ def run(args: argparse.Namespace) -> int:
             problems.append(str(error))
             continue
         if args.id:
-            return 0
+            return
     if problems and (args.id or len(problems) == len(grid.tasks) or args.task):
         raise ScoringError("; ".join(problems))
-    return 0

@@ -1,26 +1,22 @@
-"""`ptmoe compare`: which of two runs is better, and with what certainty."""
+"""`ptmoe compare`: test two runs against each other.
+
+Paired bootstrap and permutation test on the examples that both scored. A and B: a cell (qa-ptmoe-0), an adapter folder,
+a method (all its seeds), a scores file, a Git revision or DVC experiment (all its cells), or REVISION:CELL.
+"""
 
 from __future__ import annotations
 
 import argparse
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command."""
-    parser = subparsers.add_parser(
-        "compare",
-        help="test two runs against each other",
-        description="Paired bootstrap and permutation test on the examples that both scored. A and B: a cell "
-        "(qa-ptmoe-0), an adapter folder, a method (all its seeds), a scores file, a Git revision or DVC experiment "
-        "(all its cells), or REVISION:CELL.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--task", help="only this task")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Prints one line for each task and metric that both sides have."""
     from ptmoe.config.params import Params
     from ptmoe.config.project import params_file
@@ -60,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
     for key, each, (_, alone, _) in zip(common, comparisons, results, strict=True):
         say(_sentence(key, each, alone, statistics.confidence))
-    return 0
 
 
 def _kinds(sides: dict) -> str:

@@ -1,4 +1,8 @@
-"""`ptmoe continual`: tasks arrive one after the other; what does each learner keep of the earlier ones?"""
+"""`ptmoe continual`: learn tasks one after the other and measure what is forgotten.
+
+Each learner trains on the tasks in their order, and after each it answers the test questions of all. Finished steps are
+kept in .checkpoints/continual, so that an interrupted run goes on.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,8 @@ if TYPE_CHECKING:
 SEQUENTIAL = ("pt", "ptmoe")
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "continual",
-        help="learn tasks one after the other and measure what is forgotten",
-        description="Each learner trains on the tasks in their order, and after each it answers the test questions of "
-        "all. Finished steps are kept in .checkpoints/continual, so that an interrupted run goes on.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--tasks", type=names, help="in the order of learning, with commas (default: of params.yaml)")
     parser.add_argument(
         "--methods",
@@ -40,10 +38,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seeds", type=seeds, help="with commas (default: those of params.yaml)")
     parser.add_argument("--out", type=Path, default=Path("continual"), help="folder to write (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Trains and answers what is missing; prints the tables and writes results.json and a figure.
 
     Raises:
@@ -123,7 +120,6 @@ def run(args: argparse.Namespace) -> int:
         verdict = "differ" if each.beats(statistics.confidence) else "do not differ significantly"
         say(f"{each.first} and {each.second} {verdict}: {100 * each.difference.value:+.1f} points on average")
     say(f"{args.out / 'results.json'}, {args.out / 'results.svg'}")
-    return 0
 
 
 def learn(params: Params, tasks: list[str], learner: str, block: MethodParams, seed: int, earlier: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""`ptmoe doctor`: what a run of params.yaml needs and this machine lacks."""
+"""`ptmoe doctor`: list what a run needs and this machine lacks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from ptmoe.checks.check import Check
 from ptmoe.config.params import Params
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("doctor", help="list what a run needs and this machine lacks")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--profile", help="check this profile instead of the one in params.yaml")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

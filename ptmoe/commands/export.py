@@ -1,4 +1,4 @@
-"""`ptmoe export`: writes an adapter in a format that other programs load."""
+"""`ptmoe export`: write an adapter for peft, transformers or vLLM."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from ptmoe.runtime.arguments import count
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("export", help="write an adapter for peft, transformers or vLLM")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--adapter", required=True, type=Path, metavar="DIR", help="an adapter folder")
     parser.add_argument(
         "--to",
@@ -26,10 +25,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="the folder to write (default: exports/<adapter>-<form>)"
     )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Writes the folder and says where."""
     from ptmoe.runtime.errors import DataError
     from ptmoe.runtime.progress import say
@@ -50,4 +48,3 @@ def run(args: argparse.Namespace) -> int:
 
         export_adapter(args.adapter, args.to, out)
     say(f"wrote {out}")
-    return 0

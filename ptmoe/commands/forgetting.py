@@ -1,4 +1,8 @@
-"""`ptmoe forgetting`: what the adapters of the run do to the text of its other tasks."""
+"""`ptmoe forgetting`: what each adapter does to the text of the other tasks.
+
+The change of the loss on the validation rows of the other tasks against the untuned base, in nats a token over the
+whole text, for each trained adapter of the run; above 0 is worse than untuned.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,12 @@ if TYPE_CHECKING:
 PIECE_ROWS = 32
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "forgetting",
-        help="what each adapter does to the text of the other tasks",
-        description="The change of the loss on the validation rows of the other tasks against the untuned base, in "
-        "nats a token over the whole text, for each trained adapter of the run; above 0 is worse than untuned.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--out", type=Path, help="also write the table to this CSV file")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Prints a line for each task and method, the mean over the other tasks with its interval.
 
     Raises:
@@ -88,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
     say(as_text(lines))
     if args.out:
         write_csv(args.out, lines[0], lines[1:])
-    return 0
 
 
 def row_losses(model: PromptedLM, task: str, info: BaseInfo) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`ptmoe predict`: answers a user's questions with adapters."""
+"""`ptmoe predict`: answer questions with one or more adapters of one base model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from pathlib import Path
 from ptmoe.runtime.arguments import add_adapters, count
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("predict", help="answer questions with one or more adapters of one base model")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     add_adapters(parser)
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--input", metavar="FILE", help='lines {"question", "context"?, ...}; - is the standard input')
@@ -25,10 +24,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--output", default="-", metavar="FILE", help="where to write the answers, one per line (default: -, print)"
     )
     parser.add_argument("--max-length", type=count, metavar="N", help="longest prompt; longer contexts are cut")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Writes the answers and says how many."""
     from ptmoe.runtime.errors import DataError
     from ptmoe.serving.opened import Limits, named_adapters
@@ -54,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
         if out == printed:
             for line in printed.read_text(encoding="utf-8").splitlines():
                 print(_as_text(json.loads(line)) if args.question is not None else line)
-    return 0
 
 
 def _as_text(answer: dict) -> str:

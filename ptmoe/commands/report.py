@@ -1,4 +1,8 @@
-"""`ptmoe report`: a report of the existing cells, their measured costs, and the README's table."""
+"""`ptmoe report`: write a report of the existing cells, with measured times.
+
+Writes a report of all existing cells, even when some failed, with the times measured on this machine and the ablations
+that were run. The pipeline's own report/ is not touched.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,16 @@ import argparse
 from pathlib import Path
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command."""
-    parser = subparsers.add_parser(
-        "report",
-        help="write a report of the existing cells, with measured times",
-        description="Writes a report of all existing cells, even when some failed, with the times measured on "
-        "this machine and the ablations that were run. The pipeline's own report/ is not touched.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument(
         "--out", type=Path, default=Path(".costs/report"), help="folder to write (default: %(default)s)"
     )
     parser.add_argument("--costs", action="store_true", help="only print the measured times")
     parser.add_argument("--readme", type=Path, help="only put report/leaderboard.md between this file's markers")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Does what the options ask for."""
     from ptmoe.config.cells import Cell
     from ptmoe.config.params import Params
@@ -35,14 +32,13 @@ def run(args: argparse.Namespace) -> int:
     if args.readme:
         changed = update_readme(args.readme, Path("report/leaderboard.md"))
         say(f"{args.readme}: {'updated' if changed else 'up to date'}")
-        return 0
+        return
     grid = Params.load().grid
     cells = [Cell(task, method, seed) for task in grid.tasks for method in grid.methods for seed in grid.seeds]
     costs = read_costs(cells)
     if args.costs:
         say(as_text(costs) if costs else "no cost file yet; training and generation write them to .costs/")
-        return 0
+        return
     ablations = read_panels(Path("ablations"))
     write_report(grid.tasks, grid.methods, grid.seeds, grid.statistics, Path(), args.out, costs, ablations)
     say(f"open {args.out / 'index.html'}")
-    return 0

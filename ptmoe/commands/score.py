@@ -1,4 +1,7 @@
-"""`ptmoe score`: scores a file of predictions by the project's rules."""
+"""`ptmoe score`: score a predictions file.
+
+Scores JSON Lines {"prediction": text, "answers": [text, ..]}; a null prediction scores 0.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,16 @@ from pathlib import Path
 from typing import Any
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the command."""
-    parser = subparsers.add_parser(
-        "score",
-        help="score a predictions file",
-        description='Scores JSON Lines {"prediction": text, "answers": [text, ..]}; a null prediction scores 0.',
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("metric", help="a file of ptmoe/metrics, e.g. qa (exact match and F1) or math (accuracy)")
     parser.add_argument("file", type=Path, help="JSON Lines with prediction and answers")
     parser.add_argument("--rule", help="how answers are compared, e.g. metamath for math (default: the metric's first)")
     parser.add_argument("--rows", type=Path, metavar="OUT.jsonl", help="write one row of scores (0..1) per prediction")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Prints the mean of each metric in percent."""
     import json
 
@@ -46,11 +43,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         rounded = {name: round(value, 6) for name, value in means.items()}
         print(json.dumps(rounded | {"examples": len(rows), "missing": missing, "rule": rule}))
-        return 0
+        return
     for name, value in means.items():
         print(f"{name:16s} {value:6.2f} %")
     print(f"{'examples':16s} {len(rows):6d}" + (f"   {missing} without a prediction, scored 0" if missing else ""))
-    return 0
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

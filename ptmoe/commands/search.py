@@ -1,15 +1,14 @@
-"""`ptmoe search`: finds each method's learning rate, with one grid for all, on validation rows only."""
+"""`ptmoe search`: find each method's learning rate, with one grid for all, on the validation rows only."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import math
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from ptmoe.config.params import Params
 from ptmoe.runtime.arguments import count
 from ptmoe.runtime.errors import ParamsError, TrainingError
 from ptmoe.runtime.files import write_text
+from ptmoe.runtime.pool import in_processes
 from ptmoe.runtime.progress import Progress, say
 from ptmoe.scoring.registry import load_metric
 
@@ -40,30 +40,16 @@ class Trial:
     learning_rate: float
 
 
-@dataclass(frozen=True)
-class Result:
-    """The result of a trial on the validation rows.
-
-    Attributes:
-        score: the task's headline metric in percent; 0 where training diverged.
-    """
-
-    trial: Trial
-    score: float
-
-
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("search", help="find each method's learning rate on the validation rows")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--methods", nargs="+", help="default: those of params.yaml that train something")
     parser.add_argument("--tasks", nargs="+", help="default: those of params.yaml")
     parser.add_argument("--grid", default=GRID, help=f"learning rates, separated by commas (default {GRID})")
     parser.add_argument("-j", "--jobs", type=count, default=os.cpu_count(), help="trials at once (default: all cores)")
     parser.add_argument("--output", type=Path, help="also write the table to this Markdown file")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Trains every method with every learning rate on every task and prints the best of each method.
 
     The best rate has the highest mean, over tasks, of the headline metric on validation rows; ties go to the lowest
@@ -76,18 +62,22 @@ def run(args: argparse.Namespace) -> int:
     rates = _rates(args.grid)
     tasks = args.tasks or params.grid.tasks
     methods = args.methods or [name for name in params.grid.methods if params.profile.learning_rate[name] > 0]
-    trials = [Trial(*values) for values in itertools.product(tasks, methods, rates)]
     for name in tasks:
         params.task(name)  # a mistyped name fails here, not after the first trials
     for name in methods:
         params.method(name)
+    trials = [Trial(*values) for values in itertools.product(tasks, methods, rates)]
     say(f"{len(trials)} trials, {args.jobs} at once")
-    results = list(_results(trials, params, args.jobs))
-    table = markdown(results, tasks, methods, rates)
+    scores: dict[Trial, float] = {}
+    with Progress("Searching", len(trials), "trials") as progress:
+        for trial, score in in_processes(partial(try_rate, params), trials, args.jobs):
+            say(f"{trial.task} {trial.method} learning rate {trial.learning_rate:g}: {score:.1f}")
+            progress.advance()
+            scores[trial] = score
+    table = markdown(scores, tasks, methods, rates)
     print(table)
     if args.output:
         write_text(args.output, table)
-    return 0
 
 
 def _rates(text: str) -> list[float]:
@@ -100,21 +90,13 @@ def _rates(text: str) -> list[float]:
     return rates
 
 
-def _results(trials: Sequence[Trial], params: Params, jobs: int) -> Iterator[Result]:
-    # Processes are kept for many trials: importing the libraries takes longer than a short trial.
-    spawn = multiprocessing.get_context("spawn")
-    with Progress("Searching", len(trials), "trials") as progress, ProcessPoolExecutor(jobs, spawn) as pool:
-        for future in as_completed([pool.submit(try_rate, trial, params) for trial in trials]):
-            result = future.result()
-            trial = result.trial
-            say(f"{trial.task} {trial.method} learning rate {trial.learning_rate:g}: {result.score:.1f}")
-            progress.advance()
-            yield result
+def try_rate(params: Params, trial: Trial) -> float:
+    """Trains a method; returns the mean headline metric of greedy answers to the validation rows, in percent.
 
-
-def try_rate(trial: Trial, params: Params) -> Result:
-    """Trains one method with one learning rate and scores greedy answers to the validation rows."""
+    It is 0 where training diverged.
+    """
     prepare_torch(BASE_DIR)
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.training.cell import TrainJob, train_cell
     from ptmoe.tuning.registry import method_params
 
@@ -125,14 +107,7 @@ def try_rate(trial: Trial, params: Params) -> Result:
     try:
         train_cell(job)
     except TrainingError:
-        return Result(trial, 0.0)
-    return Result(trial, _validation_score(job, params))
-
-
-def _validation_score(job: TrainJob, params: Params) -> float:
-    """Returns the mean headline metric of greedy answers to the validation rows, in percent."""
-    from ptmoe.rows.encoded import open_encoded
-
+        return 0.0
     headline = load_metric(params.task(job.task).score.metric).headline
     answers = scored_answers(job, params, [open_encoded(job.encoded_dir, "validation")])
     return 100 * mean(scores[headline] for _, _, scores in answers)
@@ -161,18 +136,20 @@ def scored_answers(
             yield row, shown, metric.score_one(shown["prediction"], row.answers, score.rule_of(row.dataset))
 
 
-def markdown(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str], rates: Sequence[float]) -> str:
+def markdown(
+    scores: Mapping[Trial, float], tasks: Sequence[str], methods: Sequence[str], rates: Sequence[float]
+) -> str:
     """Makes a table with a line per method and task, and one for the mean whose best entry is bold."""
-    score = {(r.trial.task, r.trial.method, r.trial.learning_rate): r.score for r in results}
     lines = [
         f"| method | task | {' | '.join(f'{rate:g}' for rate in rates)} |",
         f"|---|---|{'---:|' * len(rates)}",
     ]
     for method in methods:
-        means = [mean(score[task, method, rate] for task in tasks) for rate in rates]
+        means = [mean(scores[Trial(task, method, rate)] for task in tasks) for rate in rates]
         best = means.index(max(means))
         for task in tasks:
-            lines.append(f"| {method} | {task} | {' | '.join(f'{score[task, method, rate]:.1f}' for rate in rates)} |")
+            row = [f"{scores[Trial(task, method, rate)]:.1f}" for rate in rates]
+            lines.append(f"| {method} | {task} | {' | '.join(row)} |")
         shown = [f"**{value:.1f}**" if index == best else f"{value:.1f}" for index, value in enumerate(means)]
         lines.append(f"| {method} | mean | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"

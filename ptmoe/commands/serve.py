@@ -1,4 +1,7 @@
-"""`ptmoe serve`: answers questions over HTTP with many adapters of one base model."""
+"""`ptmoe serve`: answer over HTTP, in the forms of OpenAI, with adapters of one base model.
+
+The model name of a request chooses the adapter. The environment variable PTMOE_API_KEY sets a key.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,8 @@ from ptmoe.runtime.errors import PtmoeError
 KEY = "PTMOE_API_KEY"
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "serve",
-        help="answer over HTTP, in the forms of OpenAI, with adapters of one base model",
-        description=f"The model name of a request chooses the adapter. The environment variable {KEY} sets a key.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     add_adapters(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: %(default)s, this machine")
     parser.add_argument("--port", type=_port, default=8000, help="default: %(default)s; 0: any free one")
@@ -30,10 +28,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--max-body-bytes", type=count, default=1 << 20, metavar="N", help="largest request (default 1 MiB)"
     )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Serves until SIGTERM or Ctrl-C, then answers what it owes."""
     from ptmoe.runtime.progress import say
     from ptmoe.serving.opened import Limits, named_adapters, open_house
@@ -59,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
     say("stopped; every answer was given")
-    return 0
 
 
 def listen(host: str, port: int) -> socket.socket:

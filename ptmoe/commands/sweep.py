@@ -1,4 +1,4 @@
-"""`ptmoe sweep`: runs the pipeline with several cells of the grid at a time."""
+"""`ptmoe sweep`: run the pipeline, several cells at once."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ class SweepError(PtmoeError):
     """A stage failed."""
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the subcommand."""
-    parser = subparsers.add_parser("sweep", help="run the pipeline, several cells at once")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument(
         "-j",
         "--jobs",
@@ -57,10 +56,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--slurm", action="store_true", help="each cell in a job of its own, of one array for each stage"
     )
     parser.add_argument("--dry-run", action="store_true", help="list the cells, estimate the hours, and stop")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Runs the shared stages, then each grid stage `jobs` cells at a time, then what is left.
 
     DVC itself runs one stage at a time; several `dvc repro --single-item` processes may run in parallel
@@ -82,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         for stage in GRID_STAGES:
             say(plan(stage, cells_of(stage, args.methods), jobs, resources))
-        return 0
+        return
     if resources is not None:
         check_slurm(TITLE)
     _dvc("repro", *SHARED_STAGES)
@@ -96,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
         _dvc("repro", *(["--single-item", *scored] if args.methods or failures else []))
     if failures:
         raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
-    return 0
 
 
 def _resources(params: Params) -> Resources:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ptmoe.cli import main
-from ptmoe.commands.search import Result, Trial, markdown
+from ptmoe.commands.search import Trial, markdown
 from ptmoe.commands.sweep import results
 from ptmoe.config.params import Params
 from ptmoe.runtime.devices import visible_devices
@@ -83,8 +83,8 @@ def test_doctor_says_what_the_paper_needs_without_internet(project_root, monkeyp
 
 def test_the_search_prefers_the_best_mean_and_then_the_lower_rate():
     scores = {("a", 0.1): 50.0, ("a", 0.3): 60.0, ("b", 0.1): 50.0, ("b", 0.3): 40.0}
-    results = [Result(Trial(task, "pt", rate), score) for (task, rate), score in scores.items()]
-    table = markdown(results, ["a", "b"], ["pt"], [0.1, 0.3])
+    found = {Trial(task, "pt", rate): score for (task, rate), score in scores.items()}
+    table = markdown(found, ["a", "b"], ["pt"], [0.1, 0.3])
     assert "| pt | mean | **50.0** | 50.0 |" in table
 
 

@@ -125,7 +125,7 @@ PARTS = [
 ]
 CELL = {"task": "qa", "method": "ptmoe", "seed": "0"}
 ITEMS = {stage: {"task": "qa"} for stage in ("download", "split", "encode", "init")}
-ITEMS |= {stage: CELL for stage in ("train", "generate", "score")}
+ITEMS |= dict.fromkeys(("train", "generate", "score"), CELL)
 
 
 @pytest.mark.parametrize("stage", ["download", "split", "score", "report"])

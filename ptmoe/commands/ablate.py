@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     missing = [label for label in grid.settings if any((label, cell) not in found for cell in needed)]
     if missing and not args.collect:
         for label in missing:
-            _dvc(queue_command(grid, label, tasks, experiments()))
+            _dvc(*queue_command(grid, label, tasks, experiments())[1:])
         _wait(args.jobs)
         found = find_cells(grid, tasks, params)
     points = collect(grid, found, tasks, params)
@@ -68,29 +68,27 @@ def run(args: argparse.Namespace) -> None:
     say(f"{args.out / args.name}.svg")
 
 
-def _dvc(command: list[str]) -> None:
+def _dvc(*arguments: str) -> str:
     from ptmoe.runtime.errors import ScoringError
 
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise ScoringError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+        raise ScoringError(f"`dvc {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _wait(jobs: int) -> None:
     """Starts the queue's workers, and restarts them when they stop early, until nothing is queued or running."""
     from ptmoe.runtime.progress import Progress
 
-    total = _unfinished()
-    with Progress("Experiments", total, "experiment") as progress:
-        left = total
+    left = _unfinished()
+    with Progress("Experiments", left, "experiment") as progress:
         while left:
-            _dvc(["dvc", "queue", "start", "-j", str(jobs)])
+            _dvc("queue", "start", "-j", str(jobs))
             time.sleep(POLL_S)
-            now = _unfinished()
-            progress.advance(left - now)
-            left = now
+            left, before = _unfinished(), left
+            progress.advance(before - left)
 
 
 def _unfinished() -> int:
-    shown = subprocess.run([sys.executable, "-m", "dvc", "queue", "status"], capture_output=True, text=True).stdout
-    return sum(line.rstrip().endswith(("Queued", "Running")) for line in shown.splitlines())
+    return sum(line.rstrip().endswith(("Queued", "Running")) for line in _dvc("queue", "status").splitlines())

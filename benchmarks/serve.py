@@ -35,7 +35,7 @@ from ptmoe.generation.decode import Ask, Decoder
 from ptmoe.rows.batches import collate
 from ptmoe.serving.app import Gate, make_app
 from ptmoe.serving.opened import Limits, open_house
-from ptmoe.serving.predict import predict_file
+from ptmoe.serving.predict import answer_questions, read_questions
 from ptmoe.serving.service import Service
 from ptmoe.tuning.prompted_lm import PromptedLM
 
@@ -149,8 +149,7 @@ def memory(url: str, asked: list[dict[str, Any]], requests: int) -> dict[str, An
 
 def service_with(decoder: type[Decoder], folders: dict[str, Path]) -> Service:
     """Opens the adapters behind one kind of decoder."""
-    house = open_house(folders, LIMITS)
-    service = Service(house, LIMITS, 1024)
+    service = Service(open_house(folders, LIMITS), 1024)
     (made,) = service.scheduler.decoders
     made.__class__ = decoder  # the same model, budget and thread under both sides
     return service
@@ -172,7 +171,7 @@ def main() -> None:
         lines = [json.loads(line) for line in texts[: options.questions]]
         source, out = folder / "questions.jsonl", folder / "answers.jsonl"
         source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        predict_file(folders, source, out, LIMITS)
+        answer_questions(list(read_questions(source)), open_house(folders, LIMITS), out)
         predicted = [json.loads(line) for line in out.read_text().splitlines()]
         # Question n goes to adapter n mod 3; each has a line for every question.
         asked = [

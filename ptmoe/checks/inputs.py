@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ptmoe.base.gguf import SUFFIX, read_gguf
 from ptmoe.base.hub import local_folder
-from ptmoe.checks.check import Check
+from ptmoe.checks.machine import Check
 from ptmoe.config.params import BaseParams, Params, TableParams
-from ptmoe.runtime.errors import PtmoeError
+from ptmoe.runtime.errors import BaseModelError, PtmoeError
 from ptmoe.sources.registry import HubPlace, RemoteFile, ShippedPlace, UrlPlace, Use, uses
 
 TIMEOUT_S = 10
@@ -20,32 +20,31 @@ TIMEOUT_S = 10
 
 def base_check(base: BaseParams) -> tuple[Check, Path | None]:
     """Looks for the base model; returns the folder of its config where it is on this machine."""
+    try:
+        found, config = _find_base(base)
+        return Check("base model", "ok", found), config
+    except PtmoeError as error:
+        return Check("base model", "missing", str(error)), None
+
+
+def _find_base(base: BaseParams) -> tuple[str, Path | None]:
     if folder := local_folder(base.name):
-        absent = [
-            pattern for pattern in ("config.json", "*.safetensors", "tokenizer*") if not list(folder.glob(pattern))
-        ]
-        if absent:
-            return Check(
-                "base model", "missing", f"{folder} has no {', '.join(absent)}; give a Hugging Face model"
-            ), None
-        return Check("base model", "ok", f"{folder}"), folder
+        needed = ("config.json", "*.safetensors", "tokenizer*")
+        if absent := [pattern for pattern in needed if not list(folder.glob(pattern))]:
+            raise BaseModelError(f"{folder} has no {', '.join(absent)}; give a Hugging Face model")
+        return str(folder), folder
     if base.name.endswith(SUFFIX):
-        try:
-            facts = read_gguf(Path(base.name))
-        except PtmoeError as error:
-            return Check("base model", "missing", str(error)), None
-        return Check("base model", "ok", f"{base.name}, a GGUF file of architecture {facts.architecture}"), Path(
-            base.name
-        )
+        file = Path(base.name)
+        return f"{file}, a GGUF file of architecture {read_gguf(file).architecture}", file
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         cached = Path(snapshot_download(base.name, revision=base.revision, local_files_only=True))
         if list(cached.glob("*.safetensors")):
-            return Check("base model", "ok", f"{base.name} is in the Hub cache"), cached
+            return f"{base.name} is in the Hub cache", cached
     except HFValidationError:
-        return Check("base model", "missing", f"{base.name!r} is neither a folder nor a Hub id (owner/name)"), None
+        raise BaseModelError(f"{base.name!r} is neither a folder nor a Hub id (owner/name)") from None
     except LocalEntryNotFoundError:
         pass
     try:
@@ -53,11 +52,11 @@ def base_check(base: BaseParams) -> tuple[Check, Path | None]:
         commit = HfApi().model_info(base.name, revision=base.revision, timeout=TIMEOUT_S).sha
     except HfHubHTTPError as error:
         advice = f"accept its licence at https://huggingface.co/{base.name} and run `hf auth login`"
-        return Check("base model", "missing", f"{base.name}: {type(error).__name__}; {advice}"), None
+        raise BaseModelError(f"{base.name}: {type(error).__name__}; {advice}") from None
     except Exception as error:  # any failure of the network is reported, not raised
         advice = "go online, copy the Hub cache (HF_HOME), or set base.name to a local folder"
-        return Check("base model", "missing", f"{base.name} cannot be reached ({type(error).__name__}); {advice}"), None
-    return Check("base model", "ok", f"{base.name} at {commit} can be downloaded"), None
+        raise BaseModelError(f"{base.name} cannot be reached ({type(error).__name__}); {advice}") from None
+    return f"{base.name} at {commit} can be downloaded", None
 
 
 def method_checks(params: Params, config: Path | None) -> Iterator[Check]:

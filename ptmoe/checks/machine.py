@@ -6,14 +6,28 @@ import importlib.metadata
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ptmoe.base.hub import local_folder
-from ptmoe.checks.check import Check
 from ptmoe.config.params import Profile
 from ptmoe.runtime.devices import visible_devices
 
 NEEDED_GB = {"local": 2, "hub": 20}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement of a run, e.g. `base model`, and what was found, with what to do about it.
+
+    Attributes:
+        state: `warning` where the run works, but see the advice; `missing` where it would fail.
+    """
+
+    what: str
+    state: Literal["ok", "warning", "missing"]
+    found: str
 
 
 def machine_checks(profile: Profile) -> Iterator[Check]:
@@ -42,33 +56,26 @@ def _libraries(profile: Profile) -> Check:
 
 
 def _project() -> Check:
-    missing = [name for name in (".git", ".dvc", "dvc.yaml") if not Path(name).exists()]
-    if missing:
-        return Check(
-            "project", "missing", f"{', '.join(missing)} not found; run in a clone of the project's repository"
-        )
+    if missing := [name for name in (".git", ".dvc", "dvc.yaml") if not Path(name).exists()]:
+        advice = "run in a clone of the project's repository"
+        return Check("project", "missing", f"{', '.join(missing)} not found; {advice}")
     return Check("project", "ok", "Git, DVC and dvc.yaml are here")
 
 
 def _identity() -> Check:
     if not shutil.which("git"):
         return Check("Git", "missing", "no `git` is on the PATH; install it")
-    unset = [
-        key
-        for key in ("user.name", "user.email")
-        if subprocess.run(["git", "config", key], capture_output=True).returncode
-    ]
-    if unset:
-        return Check("Git identity", "warning", f"`dvc exp run` needs it: git config --global {unset[0]} ...")
+    for key in ("user.name", "user.email"):
+        if subprocess.run(["git", "config", key], capture_output=True).returncode:
+            return Check("Git identity", "warning", f"`dvc exp run` needs it: git config --global {key} ...")
     return Check("Git identity", "ok", "set, so experiments can be recorded")
 
 
 def _devices(profile: Profile) -> Check:
     gpus, wanted = len(visible_devices()), profile.train.devices
     if isinstance(wanted, int) and gpus and wanted > gpus:
-        return Check(
-            "devices", "missing", f"train.devices is {wanted}, but {gpus} GPUs are visible; lower it or use auto"
-        )
+        found = f"train.devices is {wanted}, but {gpus} GPUs are visible; lower it or use auto"
+        return Check("devices", "missing", found)
     if not gpus and not local_folder(profile.base.name):
         return Check("devices", "warning", "no GPU is visible; a base from the Hub trains very slowly on a CPU")
     return Check("devices", "ok", f"{gpus} GPUs" if gpus else "no GPU; the CPU is used")

@@ -28,23 +28,18 @@ def run(args: argparse.Namespace) -> None:
     grid = params.grid
     if args.task:
         params.task(args.task)
-    problems = []
-    for task in [args.task] if args.task else grid.tasks:
+    problems, tasks = [], [args.task] if args.task else grid.tasks
+    for task in tasks:
         run_ = read_task(task, grid.methods, grid.seeds, Path())
         analysis = analyse(run_, grid.statistics)
         try:
             if analysis is None:
                 raise ScoringError(f"{task} has no scores; run `dvc repro score`")
-            cases = (
-                [find(run_, analysis.headline, Path(), args.id)]
-                if args.id
-                else most_different(analysis, Path(), args.number)
-            )
-            say("\n\n".join(as_text(case) for case in cases) + "\n")
+            if args.id:
+                say(f"{as_text(find(run_, analysis.headline, Path(), args.id))}\n")
+                return
+            say("\n\n".join(map(as_text, most_different(analysis, Path(), args.number))) + "\n")
         except ScoringError as error:
             problems.append(str(error))
-            continue
-        if args.id:
-            return
-    if problems and (args.id or len(problems) == len(grid.tasks) or args.task):
+    if problems and (args.id or len(problems) == len(tasks)):
         raise ScoringError("; ".join(problems))

@@ -37,23 +37,15 @@ def run(args: argparse.Namespace) -> None:
         raise ScoringError(f"{args.a} and {args.b} share no scores: {_kinds(first)} against {_kinds(second)}")
     results = [compare_sides(a, b, statistics) for a, b in common.values()]
     comparisons = corrected([comparison for comparison, _, _ in results])
-    header = [
-        "what",
-        "metric",
-        "A minus B",
-        "interval",
-        "p",
-        *(["p corrected"] if len(results) > 1 else []),
-        "examples",
-    ]
-    rows = []
+    several = len(results) > 1
+    rows = [["what", "metric", "A minus B", "interval", "p", *(["p corrected"] if several else []), "examples"]]
     for key, each, (_, _, label) in zip(common, comparisons, results, strict=True):
         low, value, high = (100 * x for x in (each.difference.low, each.difference.value, each.difference.high))
-        ps = [p_value(each.p), *([p_value(each.p_holm)] if len(results) > 1 else [])]
+        ps = [p_value(each.p), *([p_value(each.p_holm)] if several else [])]
         interval = f"{low:+.2f} to {high:+.2f}"
         grouped = f" in {each.num_clusters:,} groups" if each.num_clusters < each.num_examples else ""
         rows.append([key or "A, B", label, f"{value:+.2f}", interval, *ps, f"{each.num_examples:,}{grouped}"])
-    say(f"A = {args.a}\nB = {args.b}\n\n{as_text([header, *rows])}\n")
+    say(f"A = {args.a}\nB = {args.b}\n\n{as_text(rows)}\n")
     for key, each, (_, alone, _) in zip(common, comparisons, results, strict=True):
         say(_sentence(key, each, alone, statistics.confidence))
 

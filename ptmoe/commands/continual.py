@@ -54,17 +54,8 @@ def run(args: argparse.Namespace) -> None:
     for learner in args.methods or ():
         params.method(learner)
     prepare_torch(BASE_DIR)
+    from ptmoe.reporting import continual as measures
     from ptmoe.reporting import figures
-    from ptmoe.reporting.continual import (
-        SUMMARY,
-        Learned,
-        as_json,
-        by_dataset,
-        compare_learners,
-        estimates,
-        figure,
-        tables,
-    )
     from ptmoe.scoring.registry import load_metric
     from ptmoe.statistics.clusters import clusters_of
     from ptmoe.tuning.registry import check_methods, load_method
@@ -84,38 +75,41 @@ def run(args: argparse.Namespace) -> None:
                 for number, task in enumerate(tasks):
                     scores[learner][step][number].append(answer(params, adapter, task))
     first = scores[learners[0]][0]
-    learned = Learned(
+    headlines = [metric.headline for metric in metrics]
+    learned = measures.Learned(
         tasks,
         {
-            learner: [
-                [by_dataset(each, metric.headline) for each, metric in zip(row, metrics, strict=True)] for row in matrix
-            ]
+            learner: [list(map(measures.by_dataset, row, headlines)) for row in matrix]
             for learner, matrix in scores.items()
         },
         [clusters_of(each[0].select(["dataset", "group"]).to_pydict()) for each in first],
         [metric.columns[metric.headline] for metric in metrics],
     )
     statistics = params.grid.statistics
-    measured = {learner: estimates(learned, learner, statistics) for learner in learners}
-    comparisons = compare_learners(learned, statistics)
-    write_json(
-        args.out / "results.json",
-        {
-            "profile": params.grid.profile,
-            "tasks": tasks,
-            "seeds": seeds,
-            "metrics": dict(zip(tasks, learned.labels, strict=True)),
-            "learners": {
-                learner: {name: as_json(each[name]) for name in ("R", *SUMMARY)} for learner, each in measured.items()
-            },
-            "comparisons": [
-                {"first": each.first, "second": each.second, "difference": as_json(each.difference), "p": each.p_holm}
-                for each in comparisons
-            ],
+    measured = {learner: measures.estimates(learned, learner, statistics) for learner in learners}
+    comparisons = measures.compare_learners(learned, statistics)
+    results = {
+        "profile": params.grid.profile,
+        "tasks": tasks,
+        "seeds": seeds,
+        "metrics": dict(zip(tasks, learned.labels, strict=True)),
+        "learners": {
+            learner: {name: measures.as_json(value) for name, value in each.items()}
+            for learner, each in measured.items()
         },
-    )
-    figures.save(figure(learned, measured), args.out / "results")
-    say(tables(learned, measured))
+        "comparisons": [
+            {
+                "first": each.first,
+                "second": each.second,
+                "difference": measures.as_json(each.difference),
+                "p": each.p_holm,
+            }
+            for each in comparisons
+        ],
+    }
+    write_json(args.out / "results.json", results)
+    figures.save(measures.figure(learned, measured), args.out / "results")
+    say(measures.tables(learned, measured))
     for each in comparisons:
         verdict = "differ" if each.beats(statistics.confidence) else "do not differ significantly"
         say(f"{each.first} and {each.second} {verdict}: {100 * each.difference.value:+.1f} points on average")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ptmoe.checks.check import Check
+from ptmoe.checks.machine import Check
 from ptmoe.config.params import Params
 
 

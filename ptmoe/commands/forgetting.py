@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     before = {task: row_losses(untuned, task, info) for task in grid.tasks}
     clusters = {task: _groups(task) for task in grid.tasks}
     lines = [["task", "method", "change", "low", "high"]]
-    with Progress("Forgetting", len(grid.tasks) * len(grid.methods) * len(grid.seeds), "adapters") as progress:
+    with Progress("Forgetting", len(grid.cells), "adapters") as progress:
         for task in grid.tasks:
             others = [other for other in grid.tasks if other != task]
             for method in grid.methods:

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Writes the answers and says how many."""
     from ptmoe.runtime.errors import DataError
-    from ptmoe.serving.opened import Limits, named_adapters
-    from ptmoe.serving.predict import predict_file
+    from ptmoe.serving.opened import Limits, named_adapters, open_house
+    from ptmoe.serving.predict import answer_questions, read_questions
 
     if args.context is not None and args.question is None:
         raise DataError("--context belongs to --question; give the contexts of a file in its lines")
@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> None:
         out = printed if args.output == "-" else Path(args.output)
         # What is said belongs beside the answers only where these do not go to the standard output.
         with contextlib.redirect_stdout(sys.stderr) if out == printed else contextlib.nullcontext():
-            predict_file(named_adapters(args.adapter), asked, out, limits, args.base, args.trust_remote_code)
+            questions = list(read_questions(asked))
+            house = open_house(named_adapters(args.adapter), limits, args.base, args.trust_remote_code)
+            answer_questions(questions, house, out)
         if out == printed:
             for line in printed.read_text(encoding="utf-8").splitlines():
                 print(_as_text(json.loads(line)) if args.question is not None else line)
@@ -57,7 +59,5 @@ def run(args: argparse.Namespace) -> None:
 def _as_text(answer: dict) -> str:
     """Writes one answer for reading, with the expert where a router chose one."""
     name = f"{answer['adapter']}: " if "adapter" in answer else ""
-    routed = answer["expert"] is not None
-    return f"{name}{answer['prediction']}" + (
-        f"  (expert {answer['expert']}, gate {answer['expert_probability']:.2f})" if routed else ""
-    )
+    gate = "" if answer["expert"] is None else "  (expert {expert}, gate {expert_probability:.2f})".format(**answer)
+    return f"{name}{answer['prediction']}{gate}"

@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Does what the options ask for."""
-    from ptmoe.config.cells import Cell
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import read_panels
     from ptmoe.reporting.costs import as_text, read_costs
@@ -34,8 +33,7 @@ def run(args: argparse.Namespace) -> None:
         say(f"{args.readme}: {'updated' if changed else 'up to date'}")
         return
     grid = Params.load().grid
-    cells = [Cell(task, method, seed) for task in grid.tasks for method in grid.methods for seed in grid.seeds]
-    costs = read_costs(cells)
+    costs = read_costs(grid.cells)
     if args.costs:
         say(as_text(costs) if costs else "no cost file yet; training and generation write them to .costs/")
         return

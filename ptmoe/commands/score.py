@@ -6,8 +6,8 @@ Scores JSON Lines {"prediction": text, "answers": [text, ..]}; a null prediction
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the mean of each metric in percent."""
-    import json
-
     from ptmoe.runtime.errors import ScoringError
+    from ptmoe.runtime.files import write_text
     from ptmoe.scoring.jsonl import read_predictions
     from ptmoe.scoring.registry import load_metric
 
@@ -37,8 +36,8 @@ def run(args: argparse.Namespace) -> None:
     means = {name: 100 * sum(row[name] for row in scores) / len(scores) for name in metric.columns}
     if args.rows:
         named = [{key: row[key] for key in ("id", "group") if key in row} for row in rows]
-        lines = [{**name, **score} for name, score in zip(named, scores, strict=True)]
-        _write_rows(args.rows, lines)
+        lines = [json.dumps({**name, **score}, ensure_ascii=False) for name, score in zip(named, scores, strict=True)]
+        write_text(args.rows, "".join(f"{line}\n" for line in lines))
     missing = sum(row["prediction"] is None for row in rows)
     if args.json:
         rounded = {name: round(value, 6) for name, value in means.items()}
@@ -47,11 +46,3 @@ def run(args: argparse.Namespace) -> None:
     for name, value in means.items():
         print(f"{name:16s} {value:6.2f} %")
     print(f"{'examples':16s} {len(rows):6d}" + (f"   {missing} without a prediction, scored 0" if missing else ""))
-
-
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    import json
-
-    from ptmoe.runtime.files import write_text
-
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     from ptmoe.serving.app import Gate, make_app
     from ptmoe.serving.service import Service
 
-    app = make_app(Service(house, limits, args.max_requests), Gate(key, args.max_body_bytes))
+    app = make_app(Service(house, args.max_requests), Gate(key, args.max_body_bytes))
     say(f"serving {', '.join(house.adapters)} at http://{args.host}:{listening.getsockname()[1]}/v1")
     # uvicorn drains on SIGTERM and then raises it again, which would end the process as if it had been killed.
     signal.signal(signal.SIGTERM, lambda *_: None)

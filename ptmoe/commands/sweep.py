@@ -14,16 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from ptmoe.config.cells import Cell
-from ptmoe.config.params import Params
+from ptmoe.config.params import Params, SlurmParams
 from ptmoe.config.stage import StageParams
 from ptmoe.reporting.costs import estimate
 from ptmoe.runtime.arguments import count
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.progress import Progress, say
-from ptmoe.runtime.slurm import Resources, check_slurm, run_array
+from ptmoe.runtime.slurm import check_slurm, run_array
 from ptmoe.runtime.stopping import end_with_parent
 
+DVC = [sys.executable, "-m", "dvc"]
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
 GRID_STAGES = ["train", "generate"]
 TITLE = "ptmoe"
@@ -75,51 +76,40 @@ def run(args: argparse.Namespace) -> None:
     check_methods(params.methods)  # a mistake in a method's block must not wait for its cell
     for name in args.methods or []:
         params.method(name)
-    resources = _resources(params) if args.slurm else None
-    jobs = args.jobs or (len(cells_of("train", args.methods)) if args.slurm else len(devices) or os.cpu_count() or 1)
+    resources = params.profile.slurm if args.slurm else None
+    if args.slurm and resources is None:
+        raise SweepError(f"profiles.{params.grid.profile}.slurm: missing; add it, as the profile mini has it")
+    cells = [cell for cell in params.grid.cells if not args.methods or cell.method in args.methods]
+    jobs = args.jobs or (len(cells) if args.slurm else len(devices) or os.cpu_count() or 1)
     if args.dry_run:
+        asked = f", each {resources}" if resources else ""
         for stage in GRID_STAGES:
-            say(plan(stage, cells_of(stage, args.methods), jobs, resources))
+            say(f"{stage}: {len(cells)} cells, at most {jobs} at once{asked}; {estimate(stage, cells, jobs)}")
+            say("\n".join(names(stage, cells)))
         return
     if resources is not None:
         check_slurm(TITLE)
     _dvc("repro", *SHARED_STAGES)
     failures: dict[Cell, str] = {}
     for stage in GRID_STAGES:
-        cells = [cell for cell in cells_of(stage, args.methods) if Cell.named(cell) not in failures]
-        found = run_cells(cells, jobs, devices) if resources is None else run_jobs(cells, jobs, resources)
+        if not cells:
+            break
+        named = names(stage, cells)
+        found = run_cells(named, jobs, devices) if resources is None else run_jobs(named, jobs, resources)
         failures |= {Cell.named(cell): f"{cell}: {said}" for cell, said in found.items()}
-    scored = [cell for cell in cells_of("score", args.methods) if Cell.named(cell) not in failures]
-    if scored:
-        _dvc("repro", *(["--single-item", *scored] if args.methods or failures else []))
+        cells = [cell for cell in cells if cell not in failures]
+    if cells:
+        _dvc("repro", *(["--single-item", *names("score", cells)] if args.methods or failures else []))
     if failures:
         raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
 
 
-def _resources(params: Params) -> Resources:
-    if params.profile.slurm is None:
-        raise SweepError(f"profiles.{params.grid.profile}.slurm: missing; add it, as the profile mini has it")
-    return Resources(**params.profile.slurm.model_dump())
+def names(stage: str, cells: Sequence[Cell]) -> list[str]:
+    """Names the cells of a stage as DVC does, e.g. `train@qa-pt-0`."""
+    return [f"{stage}@{cell.name}" for cell in cells]
 
 
-def plan(stage: str, cells: list[str], jobs: int, resources: Resources | None) -> str:
-    """Describes what a stage would run: its cells, and the time that earlier runs took for them."""
-    asked = f", each {resources}" if resources is not None else ""
-    known = estimate(stage, [Cell.named(cell) for cell in cells], jobs)
-    return "\n".join([f"{stage}: {len(cells)} cells, at most {jobs} at once{asked}; {known}", *cells])
-
-
-def cells_of(stage: str, methods: Sequence[str] | None = None) -> list[str]:
-    """Lists the cells of one stage, e.g. `train@qa-pt-0`; those of all methods by default."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "dvc", "stage", "list", "--name-only", stage], capture_output=True, text=True
-    )
-    if listed.returncode:
-        raise SweepError(f"DVC cannot list stage {stage}:\n{listed.stderr.strip()}")
-    return [cell for cell in listed.stdout.split() if methods is None or Cell.named(cell).method in methods]
-
-
-def run_jobs(cells: list[str], jobs: int, resources: Resources) -> dict[str, str]:
+def run_jobs(cells: list[str], jobs: int, resources: SlurmParams) -> dict[str, str]:
     """Runs cells as jobs of one Slurm array, and records each in dvc.lock; returns what failed and what was said.
 
     A job runs a cell's command and not DVC: what DVC locks it locks by process number, which another node cannot know.
@@ -127,12 +117,13 @@ def run_jobs(cells: list[str], jobs: int, resources: Resources) -> dict[str, str
     to_run = _left_to_run(cells)
     if not to_run:
         return {}
-    stage = cells[0].split("@")[0]
+    stage = cells[0].partition("@")[0]
     unchanged = {cell: ExitStack() for cell in to_run}
     for cell, inputs in unchanged.items():
         inputs.enter_context(StageParams(stage, Cell.named(cell).item))
     failures: dict[str, str] = {}
-    array = run_array(f"{TITLE}-{stage}", {cell: _command(cell) for cell in to_run}, resources, jobs)
+    commands = {cell: _command(cell) for cell in to_run}
+    array = run_array(f"{TITLE}-{stage}", commands, jobs, **resources.model_dump())
     with Progress(stage, len(to_run), "cells") as progress:
         for cell, fault in array:
             if fault is None:
@@ -154,7 +145,7 @@ def _left_to_run(cells: list[str]) -> list[str]:
     DVC hands a stage's command to the shell; in the place of the shell, `false` leaves the command undone.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", "--keep-going", *cells],
+        [*DVC, "repro", "--single-item", "--keep-going", *cells],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -173,7 +164,7 @@ def _command(cell: str) -> list[str]:
     """Returns a cell's command in dvc.yaml, for this Python."""
     item = Cell.named(cell).item
     options = [word for axis, value in item.items() for word in (f"--{axis}", value)]
-    return [sys.executable, "-m", f"stages.{cell.split('@')[0]}", *options]
+    return [sys.executable, "-m", f"stages.{cell.partition('@')[0]}", *options]
 
 
 def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]:
@@ -189,9 +180,8 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]
     def run_share(share: list[str]) -> None:
         device = slots.get()
         environment = os.environ | ({"CUDA_VISIBLE_DEVICES": device} if device is not None else {})
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", "--keep-going", *share]
         with subprocess.Popen(
-            command,
+            [*DVC, "--wait-for-lock", "repro", "--single-item", "--keep-going", *share],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -210,7 +200,7 @@ def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]
 
     size = max(1, len(cells) // (SHARES * jobs))
     shares = [cells[start : start + size] for start in range(0, len(cells), size)]
-    stage = cells[0].split("@")[0]
+    stage = cells[0].partition("@")[0]
     with Progress(f"{stage}, {jobs} at once", len(cells), "cells") as progress, ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run_share, shares))
     return failures
@@ -242,5 +232,5 @@ def _result(cell: str, said: list[str]) -> str:
 
 
 def _dvc(*arguments: str) -> None:
-    if subprocess.run([sys.executable, "-m", "dvc", *arguments], preexec_fn=end_with_parent).returncode:
+    if subprocess.run([*DVC, *arguments], preexec_fn=end_with_parent).returncode:
         raise SweepError(f"`dvc {' '.join(arguments)}` failed; see its message above")

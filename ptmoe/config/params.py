@@ -15,6 +15,7 @@ from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
+from ptmoe.config.cells import Cell
 from ptmoe.config.faults import refuse, suggestion, validated
 from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent, Positive, Real
 from ptmoe.runtime.errors import ParamsError
@@ -182,6 +183,11 @@ class Grid(Block):
     methods: Annotated[list[Name], Field(min_length=1)]
     statistics: StatisticsParams
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells of the run, in the order of DVC."""
+        return [Cell(task, method, seed) for task in self.tasks for method in self.methods for seed in self.seeds]
 
 
 class Params:

@@ -62,9 +62,10 @@ def export_vllm(folder: Path, questions: Path, out: Path, max_new_tokens: int) -
             gate = round(joined.routing.probability.item(), 6)
             line |= {"expert": int(joined.routing.expert), "expert_probability": gate}
         lines.append(json.dumps(line, ensure_ascii=False))
+    local = Path(info.name).is_dir()
     use = {
-        "base": str(Path(info.name).resolve()) if Path(info.name).is_dir() else info.name,
-        "revision": None if Path(info.name).is_dir() else info.revision,
+        "base": str(Path(info.name).resolve()) if local else info.name,
+        "revision": None if local else info.revision,
         "dtype": info.dtype,
         "stop_token_ids": info.eos_token_ids,
         "max_tokens": max_new_tokens,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Self
 
@@ -27,19 +26,16 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
-        self._what, self._unit, self._total, self._done = what, unit, total, done
-        self._bar = (
-            tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, leave=False)
-            if sys.stderr.isatty()
-            else None
-        )
-        self._start_done = done
+        self._what, self._unit, self._total = what, unit, total
+        self._done = self._start_done = done
+        # `None`: no bar where standard error is no terminal.
+        self._bar = tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, leave=False, disable=None)
         self._started_s = self._spoken_s = time.monotonic()
 
     def advance(self, units: int = 1, note: str = "") -> None:
         """Adds finished units and shows `note` (a loss, a rate) beside them."""
         self._done += units
-        if self._bar is not None:
+        if not self._bar.disable:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(units)
             return
@@ -55,5 +51,4 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()

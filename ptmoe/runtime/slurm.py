@@ -30,17 +30,6 @@ class SlurmError(PtmoeError):
     """Slurm is missing or refuses a job."""
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What each job asks for; an empty partition is the cluster's default."""
-
-    minutes: int
-    memory_gb: float
-    cpus: int
-    gpus: int
-    partition: str
-
-
 @dataclass
 class Stoppable:
     """A command as the function of a job; SIGTERM lets it save, and its exit status is the result."""
@@ -90,11 +79,20 @@ def check_slurm(name: str) -> None:
 
 
 def run_array(
-    title: str, commands: Mapping[str, Sequence[str]], resources: Resources, at_once: int
+    title: str,
+    commands: Mapping[str, Sequence[str]],
+    at_once: int,
+    *,
+    minutes: int,
+    memory_gb: float,
+    cpus: int,
+    gpus: int,
+    partition: str,
 ) -> Iterator[tuple[str, str | None]]:
     """Runs each command in a job of one array; yields its key and None when it ended well, else what it said last.
 
-    A job that Slurm takes back is queued again by Slurm and counts only when it ends.
+    A job that Slurm takes back is queued again by Slurm and counts only when it ends. The default partition has an
+    empty name.
 
     Raises:
         SlurmError: Slurm refuses the array.
@@ -106,16 +104,16 @@ def run_array(
     executor = submitit.SlurmExecutor(LOGS, max_num_timeout=REQUEUES)
     executor.update_parameters(
         job_name=title,
-        time=resources.minutes,
-        mem=f"{int(resources.memory_gb * 1024)}M",
-        cpus_per_task=resources.cpus,
-        gpus_per_node=resources.gpus or None,
-        partition=resources.partition or None,
+        time=minutes,
+        mem=f"{int(memory_gb * 1024)}M",
+        cpus_per_task=cpus,
+        gpus_per_node=gpus or None,
+        partition=partition or None,
         array_parallelism=at_once,
         signal_delay_s=SIGNAL_BEFORE_END_S,
         stderr_to_stdout=True,
         additional_parameters={"requeue": True},
-        srun_args=[f"--cpus-per-task={resources.cpus}"],  # srun does not take it from sbatch since Slurm 22.05
+        srun_args=[f"--cpus-per-task={cpus}"],  # srun does not take it from sbatch since Slurm 22.05
     )
     try:
         jobs = dict(zip(commands, executor.map_array(Stoppable(), commands.values()), strict=True))

@@ -84,19 +84,18 @@ async def _events(answering: Answering, with_usage: bool) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-class Counted:
+def counting(app: ASGIApp, counter: Counter) -> ASGIApp:
     """Counts replies by status."""
 
-    def __init__(self, app: ASGIApp, counter: Counter) -> None:
-        self._app, self._counter = app, counter
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._counter.labels(message["status"]).inc()
+                counter.labels(message["status"]).inc()
             await send(message)
 
-        await self._app(scope, receive, counted)
+        await app(scope, receive, counted)
+
+    return call
 
 
 def make_app(service: Service, gate: Gate) -> FastAPI:
@@ -109,7 +108,7 @@ def make_app(service: Service, gate: Gate) -> FastAPI:
         await asyncio.to_thread(service.scheduler.stop)
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
-    app.add_middleware(Counted, counter=service.meters.replies)
+    app.add_middleware(counting, counter=service.meters.replies)
     guarded = APIRouter(dependencies=[Depends(gate.check_key)])
 
     async def answer(request: Request, form: type[Asked]) -> Response:

@@ -41,7 +41,7 @@ class Opened:
     Attributes:
         encoder: fills the adapter's own template.
         max_length: tokens that the encoder leaves of a prompt.
-        template: how a question becomes text.
+        takes_context: whether the template has a place for a context.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Opened:
     model: PromptedLM
     encoder: PromptEncoder
     max_length: int
-    template: TemplateParams
+    takes_context: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class House:
         adapters: by the name that a user calls them.
     """
 
+    limits: Limits
     adapters: dict[str, Opened]
     info: BaseInfo
     tokenizer: PreTrainedTokenizerBase
@@ -104,6 +105,7 @@ def open_house(
     prepare_torch_for(info.parameters)
     from ptmoe.base.model import base_tokenizer
     from ptmoe.encoding.encoder import PromptEncoder
+    from ptmoe.encoding.templates import Template
     from ptmoe.tuning.opening import open_adapters
 
     accelerator = make_accelerator()
@@ -113,8 +115,9 @@ def open_house(
         positions = model.method.geometry.max_positions or UNLIMITED_POSITIONS
         length = limits.max_length or positions - model.method.prompt_length - limits.max_new_tokens
         encoder = PromptEncoder(tokenizer, templates[name], length, info.eos_token_ids)
-        adapters[name] = Opened(folders[name], configs[name], model, encoder, length, templates[name])
-    return House(adapters, info, tokenizer, accelerator)
+        takes_context = Template(templates[name]).takes_context
+        adapters[name] = Opened(folders[name], configs[name], model, encoder, length, takes_context)
+    return House(limits, adapters, info, tokenizer, accelerator)
 
 
 def _template_of(config: AdapterConfig, adapter: Path) -> TemplateParams:

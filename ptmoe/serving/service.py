@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ptmoe.encoding.encoder import Statistics
-from ptmoe.encoding.templates import Template
 from ptmoe.examples.example import Example
 from ptmoe.generation.answer import Answer
 from ptmoe.generation.cell import check_positions
 from ptmoe.generation.decode import Ask, Decoder
 from ptmoe.serving.asked import Asked, RefusedError
 from ptmoe.serving.meters import Meters
-from ptmoe.serving.opened import House, Limits, Opened
+from ptmoe.serving.opened import House, Opened
 from ptmoe.serving.replies import Reply
 from ptmoe.serving.scheduler import Scheduler, Ticket
 
@@ -24,23 +23,21 @@ class Service:
 
     Args:
         house: the open adapters.
-        limits: of answers, prompts and batches.
         max_requests: most questions that wait or are being answered at a time.
 
     Raises:
         BaseModelError: answers of that length leave no position for a question.
     """
 
-    def __init__(self, house: House, limits: Limits, max_requests: int) -> None:
-        self.house, self._limits, self._max_requests, self.open = house, limits, max_requests, 0
+    def __init__(self, house: House, max_requests: int) -> None:
+        self.house, self._max_requests, self.open = house, max_requests, 0
         self._decoders: dict[int, Decoder] = {}
+        new_tokens, batch_tokens = house.limits.max_new_tokens, house.limits.max_batch_tokens
         for adapter in house.adapters.values():
-            check_positions(1, limits.max_new_tokens, adapter.model)
+            check_positions(1, new_tokens, adapter.model)
             base = id(adapter.model.base)
             if base not in self._decoders:
-                self._decoders[base] = Decoder(
-                    adapter.model, house.info, limits.max_new_tokens, limits.max_batch_tokens
-                )
+                self._decoders[base] = Decoder(adapter.model, house.info, new_tokens, batch_tokens)
         self.scheduler = Scheduler(list(self._decoders.values()))
         self.meters = Meters(lambda: self.scheduler.rows)
 
@@ -58,15 +55,14 @@ class Service:
             RefusedError: the adapter is unknown, the question cannot be answered, or too many wait.
         """
         adapter = self.adapter(asked.model)
-        limit = asked.limit or self._limits.max_new_tokens
-        if limit > self._limits.max_new_tokens:
-            raise RefusedError(
-                400, f"max_tokens: got {limit}; allowed: 1 to {self._limits.max_new_tokens}", "max_tokens"
-            )
+        longest = self.house.limits.max_new_tokens
+        limit = asked.limit or longest
+        if limit > longest:
+            raise RefusedError(400, f"max_tokens: got {limit}; allowed: 1 to {longest}", "max_tokens")
         example = Example("", "", asked.question.strip(), asked.context.strip(), [], "", "")
         if not example.question:
             raise RefusedError(400, "the question is empty; give the text that the adapter is to answer")
-        if example.context and not Template(adapter.template).takes_context:
+        if example.context and not adapter.takes_context:
             raise RefusedError(400, f"context: the template of {asked.model} has no place for one", "context")
         counts = Statistics()
         (row,) = adapter.encoder.encode([example], False, counts)
@@ -85,10 +81,6 @@ class Service:
         self.meters.prompt_tokens.labels(asked.model).inc(row.prompt_length)
         self.scheduler.submit(ticket)
         return Answering(self, ticket, Reply(chat, asked.model, row.prompt_length))
-
-    def closed(self) -> None:
-        """Counts a question as gone."""
-        self.open -= 1
 
 
 class Answering:
@@ -123,7 +115,7 @@ class Answering:
     def close(self) -> None:
         """Frees the slot of an answer that nobody reads any more, and counts."""
         service, meters = self._service, self._service.meters
-        service.closed()
+        service.open -= 1
         if not self._ticket.done:
             meters.cancelled.inc()
             service.scheduler.cancel(self._ticket)

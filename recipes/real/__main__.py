@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ptmoe.commands.sweep import SHARED_STAGES
 from ptmoe.config.params import Params, read_yaml
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError, first_line, reported_to_user
+from ptmoe.runtime.pool import in_processes
 from ptmoe.runtime.progress import say
 from recipes.real.weights import BASE, fetch_base
 
@@ -99,16 +98,13 @@ def set_params(values: list[str]) -> None:
 def _tell(params: Params, jobs: int) -> None:
     from recipes.real.estimate import METHOD, estimate
 
-    grid = params.grid
-    cells = len(grid.tasks) * len(grid.methods) * len(grid.seeds)
-    say(f"estimate: measuring a few rows of {', '.join(grid.tasks)} with {METHOD}")
+    say(f"estimate: measuring a few rows of {', '.join(params.grid.tasks)} with {METHOD}")
     # In a process of its own, whose memory is free again when the cells start.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        cost = pool.submit(estimate, params).result()
+    ((_, cost),) = in_processes(estimate, [params], 1)
     free = shutil.disk_usage(".").free / 1e9
     say(
-        f"estimate: {cells} cells, about {cost.hours / jobs:.2f} hours from nothing with {jobs} at once, "
-        f"{cost.disk_gb:.1f} GB at most ({free:.0f} GB free); a stopped run goes on with the same command"
+        f"estimate: {len(params.grid.cells)} cells, about {cost.hours / jobs:.2f} hours from nothing with {jobs} at "
+        f"once, {cost.disk_gb:.1f} GB at most ({free:.0f} GB free); a stopped run goes on with the same command"
     )
 
 

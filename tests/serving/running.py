@@ -41,8 +41,7 @@ def adapters_of(world: World) -> dict[str, Path]:
 
 
 def service_of(adapters: Mapping[str, Path], max_requests: int = 256, budget: int = 600) -> Service:
-    limits = Limits(NEW_TOKENS, None, budget)
-    return Service(open_house(adapters, limits), limits, max_requests)
+    return Service(open_house(adapters, Limits(NEW_TOKENS, None, budget)), max_requests)
 
 
 @contextlib.contextmanager

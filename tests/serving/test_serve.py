@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from ptmoe.cli import main
 from ptmoe.generation.decode import Decoder
 from ptmoe.serving.asked import AskedText, RefusedError, parsed
-from tests.serving.running import METHODS, NEW_TOKENS, in_process, in_thread, service_of
+from tests.serving.running import METHODS, NEW_TOKENS, TEMPLATE, in_process, in_thread, service_of
 
 QUESTIONS = [{"question": f"w{n} w{n + 1}", "context": "w20 " * (n % 5)} for n in range(5, 25)]
 
@@ -139,9 +140,11 @@ def test_only_json_and_only_known_ways(url):
     assert httpx.get(f"{url}/v1/completions").status_code == 405
 
 
-def test_a_template_without_a_place_for_a_context(adapters):
-    service = service_of({"pt": adapters["pt"]})
-    object.__setattr__(service.house.adapters["pt"].template, "input", "{question}")
+def test_a_template_without_a_place_for_a_context(adapters, tmp_path):
+    shutil.copytree(adapters["pt"], tmp_path / "pt")
+    path = tmp_path / "pt" / "adapter_config.json"
+    path.write_text(path.read_text().replace(json.dumps(TEMPLATE["input"]), '"{question}"'))
+    service = service_of({"pt": tmp_path / "pt"})
     with pytest.raises(RefusedError, match="no place for one"):
         service.answering(parsed(AskedText, PROMPT | {"context": "w5"}), False)
 

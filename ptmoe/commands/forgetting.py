@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ptmoe.base.model import BaseInfo
-    from ptmoe.rows.encoded import EncodedSet
     from ptmoe.tuning.prompted_lm import PromptedLM
 
 PIECE_ROWS = 32
@@ -92,9 +91,10 @@ def row_losses(model: PromptedLM, task: str, info: BaseInfo) -> np.ndarray:
     import torch
 
     from ptmoe.rows.batches import IGNORED, collate
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.tuning.prompted_lm import AnswerLoss
 
-    rows, losses = list(_validation(task)), []
+    rows, losses = list(open_encoded(Path("data/encoded") / task, "validation")), []
     for first in range(0, len(rows), PIECE_ROWS):
         batch = collate(rows[first : first + PIECE_ROWS], info.pad_token_id, loss_on="text").to(model.base.device)
         with torch.no_grad():
@@ -104,14 +104,9 @@ def row_losses(model: PromptedLM, task: str, info: BaseInfo) -> np.ndarray:
     return torch.cat(losses).double().cpu().numpy()
 
 
-def _validation(task: str) -> EncodedSet:
-    from ptmoe.rows.encoded import open_encoded
-
-    return open_encoded(Path("data/encoded") / task, "validation")
-
-
 def _groups(task: str) -> np.ndarray:
     """Returns [n] the cluster of each validation row; the encoder may have left out rows of the split."""
+    from ptmoe.rows.encoded import open_encoded
     from ptmoe.scoring.scores import read_table
     from ptmoe.statistics.clusters import numbered
 
@@ -119,4 +114,5 @@ def _groups(task: str) -> np.ndarray:
     table = read_table(Path("data/split") / task / "validation.parquet", columns)
     dataset, key, group = (table[name].to_pylist() for name in columns)
     group_of = dict(zip(zip(dataset, key, strict=True), group, strict=True))
-    return numbered(group_of[row.dataset, row.id] for row in _validation(task))
+    rows = open_encoded(Path("data/encoded") / task, "validation")
+    return numbered(group_of[row.dataset, row.id] for row in rows)

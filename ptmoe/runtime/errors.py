@@ -13,20 +13,17 @@ STOPPED_STATUS = 130
 LONGEST_MESSAGE = 3000
 # What the machine and not the program is to blame for when a file cannot be read or written.
 _PLACE_ERRORS: dict[int | None, str] = {
-    getattr(errno, name): advice
-    for name, advice in {
-        "ENOSPC": "make room",
-        "EDQUOT": "make room",
-        "EFBIG": "make room",
-        "EROFS": "give a place that can be written",
-        "EACCES": "give a place that you may use",
-        "EPERM": "give a place that you may use",
-        "EISDIR": "give a file",
-        "ENOTDIR": "give a path whose folders are folders",
-        "EEXIST": "give a path whose folders are folders",
-        "ENAMETOOLONG": "give a shorter name",
-        "EIO": "look at the disk",
+    number: advice
+    for advice, numbers in {
+        "make room": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "give a place that can be written": (errno.EROFS,),
+        "give a place that you may use": (errno.EACCES, errno.EPERM),
+        "give a file": (errno.EISDIR,),
+        "give a path whose folders are folders": (errno.ENOTDIR, errno.EEXIST),
+        "give a shorter name": (errno.ENAMETOOLONG,),
+        "look at the disk": (errno.EIO,),
     }.items()
+    for number in numbers
 }
 
 

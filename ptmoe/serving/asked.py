@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 # Greedy decoding has one answer: what would change it is refused, not ignored.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "temperature": (0,),
-    "top_p": (1,),
-    "n": (1,),
-    "best_of": (1,),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "logprobs": (False,),
-    "echo": (False,),
-    "logit_bias": ({},),
-    "stop": ([],),
-    "tools": ([],),
+_NEUTRAL: dict[str, Any] = {
+    "temperature": 0,
+    "top_p": 1,
+    "n": 1,
+    "best_of": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "echo": False,
+    "logit_bias": {},
+    "stop": [],
+    "tools": [],
 }
 Limit = Annotated[StrictInt, Field(ge=1)] | None
 
@@ -68,9 +68,9 @@ class Asked(_Strict):
             raise ValueError("must be a JSON object")
         for key, allowed in _NEUTRAL.items():
             value = values.get(key)
-            if value is not None and (isinstance(value, bool) != isinstance(allowed[0], bool) or value not in allowed):
+            if value is not None and (isinstance(value, bool) != isinstance(allowed, bool) or value != allowed):
                 raise ValueError(
-                    f"{key}: got {value!r:.60}; answers are greedy and single, so that only {allowed[0]!r} is allowed"
+                    f"{key}: got {value!r:.60}; answers are greedy and single, so that only {allowed!r} is allowed"
                 )
         return {key: value for key, value in values.items() if key not in _NEUTRAL}
 

@@ -1,10 +1,12 @@
-"""From a request to its answer: finds the adapter, encodes the question, and follows the answer as it grows."""
+"""From a request to its answer: finds the adapter, encodes the question, follows the answer as it grows, and counts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ptmoe.encoding.encoder import Statistics
 from ptmoe.examples.example import Example
@@ -12,10 +14,31 @@ from ptmoe.generation.answer import Answer
 from ptmoe.generation.cell import check_positions
 from ptmoe.generation.decode import Ask, Decoder
 from ptmoe.serving.asked import Asked, RefusedError
-from ptmoe.serving.meters import Meters
 from ptmoe.serving.opened import House, Opened
 from ptmoe.serving.replies import Reply
 from ptmoe.serving.scheduler import Scheduler, Ticket
+
+
+class Meters:
+    """What Prometheus reads at /metrics; labels are from a fixed set, so requests cannot make new ones without end.
+
+    Args:
+        rows: returns the rows that are being answered, and those that wait.
+    """
+
+    def __init__(self, rows: Callable[[], tuple[int, int]]) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.replies = Counter("ptmoe_replies", "Replies by status", ["status"], registry=registry)
+        self.cancelled = Counter("ptmoe_cancelled", "Questions whose client went away", registry=registry)
+        self.prompt_tokens = Counter("ptmoe_prompt_tokens", "Tokens of questions", ["model"], registry=registry)
+        self.new_tokens = Counter("ptmoe_new_tokens", "Tokens of answers", ["model"], registry=registry)
+        self.experts = Counter(
+            "ptmoe_expert_chosen", "Answers by chosen expert", ["model", "expert"], registry=registry
+        )
+        self.seconds = Histogram("ptmoe_answer_seconds", "Time to a whole answer", ["model"], registry=registry)
+        for number, (name, text) in enumerate({"answering": "being answered", "waiting": "waiting"}.items()):
+            gauge = Gauge(f"ptmoe_rows_{name}", f"Rows that are {text}", registry=registry)
+            gauge.set_function(lambda number=number: rows()[number])
 
 
 class Service:

@@ -168,9 +168,15 @@ def _examined(model_type: str, std: float) -> Result:
 
 
 def _refused_at_full_size(model_type: str) -> Result | None:
-    """Asks for a model of the config's own sizes, without storage."""
+    """Asks for a model of the config's own sizes, without storage, as the stages read a config."""
     try:
-        check_supported(meta_model(transformers.CONFIG_MAPPING[model_type]().to_dict()))
+        config = transformers.CONFIG_MAPPING[model_type]()
+        try:
+            with torch.device("meta"):
+                model = transformers.AutoModelForCausalLM.from_config(config)
+        except Exception:  # what the stages make of it is what counts
+            model = meta_model(config.to_dict())
+        check_supported(model)
     except BaseModelError as error:
         return _refusal(error)
     except Exception:  # not even a config can be made
@@ -179,7 +185,8 @@ def _refused_at_full_size(model_type: str) -> Result | None:
 
 
 def _refusal(error: BaseModelError) -> Result:
-    return Result("refused", str(error).partition("not supported: ")[2].partition("; supported")[0] or str(error))
+    said = str(error).partition("not supported: ")[2].partition("; supported")[0]
+    return Result("refused", said or str(error).partition(". ")[0])
 
 
 def _train(model: PromptedLM) -> None:

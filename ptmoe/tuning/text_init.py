@@ -31,11 +31,11 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     return _embedded(ids, base), ids
 
 
-def embed_random(base: PreTrainedModel) -> torch.Tensor:
+def embed_random(vocab_size: int, base: PreTrainedModel) -> torch.Tensor:
     """Returns the float32 embeddings [256, H] of tokens that torch's global generator draws."""
     import torch
 
-    return _embedded(torch.randint(len(base.get_input_embeddings().weight), (RANDOM_TOKENS,)).tolist(), base)
+    return _embedded(torch.randint(vocab_size, (RANDOM_TOKENS,)).tolist(), base)
 
 
 def _embedded(ids: list[int], base: PreTrainedModel) -> torch.Tensor:

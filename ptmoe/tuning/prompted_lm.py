@@ -116,7 +116,10 @@ class PromptedLM(nn.Module):
             raise ParamsError("init_text: needs the base's tokenizer; give tokenizer, or leave init_text out")
         geometry = Geometry.from_model(base)
         model = cls(base, load_method(method)(method_params(method, params), geometry))
-        start = embed_text(init_text, base, tokenizer)[0] if init_text and tokenizer else embed_random(base)
+        if init_text and tokenizer:
+            start = embed_text(init_text, base, tokenizer)[0]
+        else:
+            start = embed_random(geometry.vocab_size, base)
         model.method.initialise(start.cpu())
         return model
 

@@ -32,12 +32,11 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     return _embedded(ids, base), ids
 
 
-def embed_random(base: PreTrainedModel) -> torch.Tensor:
+def embed_random(vocab_size: int, base: PreTrainedModel) -> torch.Tensor:
     """Returns the float32 embeddings [256, H] of tokens that torch's global generator draws."""
     import torch
 
-    vocabulary: int = base.get_input_embeddings().weight.shape[0]  # type: ignore[assignment, union-attr]
-    return _embedded(torch.randint(vocabulary, (RANDOM_TOKENS,)).tolist(), base)
+    return _embedded(torch.randint(vocab_size, (RANDOM_TOKENS,)).tolist(), base)
 
 
 def _embedded(ids: list[int], base: PreTrainedModel) -> torch.Tensor:

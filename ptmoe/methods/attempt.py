@@ -62,7 +62,7 @@ class AttentionalMixture(ChunkedMixture[AttemptParams]):
             f"positions; q = layer norm (eps {self.norm.eps}, scale, shift) of up silu(down x); "
             f"weights = softmax(keys q / {self.params.temperature}); prompt = sum of weight times expert"
         )
-        return RoutedPrompts(self.prompts, router, rule)
+        return RoutedPrompts(self.experts, router, rule)
 
 
 METHOD = AttentionalMixture

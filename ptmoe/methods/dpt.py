@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.tuning.budget import solved_rank
 from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
 from ptmoe.tuning.method import SoftPrompt
 
@@ -19,10 +18,6 @@ class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
         rank = self.rank(params, geometry)
         self.a = nn.Parameter(torch.zeros(params.prompt_length, rank))
         self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
-
-    @classmethod
-    def rank(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
-        return solved_rank(params, geometry.hidden_size)
 
     def initialise(self, text_embeds: Tensor) -> None:
         a, b = self.factors_of(text_embeds)

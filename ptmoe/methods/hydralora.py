@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import StrictBool
 from torch import Tensor, nn
 
-from ptmoe.base.geometry import Geometry, Linear
-from ptmoe.config.fields import Count, Positive
-from ptmoe.tuning.layers import check_targets
-from ptmoe.tuning.method import Method, MethodParams
+from ptmoe.base.geometry import Linear
+from ptmoe.config.fields import Count
+from ptmoe.tuning.layers import LayerMethod, LayerParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,23 +43,15 @@ class HydraLinear(nn.Module):
         return y + (self.scale * update).to(y.dtype)
 
 
-class HydraLoraParams(MethodParams):
-    rank: Count
-    alpha: Positive
-    target_modules: Annotated[list[StrictStr], Field(min_length=1)]
+class HydraLoraParams(LayerParams):
     num_experts: Count
     router_bias: StrictBool
 
 
-class HydraLora(Method[HydraLoraParams]):
+class HydraLora(LayerMethod[HydraLoraParams]):
     """Replaces the named linear layers; A and router start from Kaiming's uniform distribution, B from zero."""
 
     schema = HydraLoraParams
-    size_key = "rank"
-
-    @classmethod
-    def check(cls, params: HydraLoraParams, geometry: Geometry) -> None:
-        check_targets(params.target_modules, params.rank, geometry)
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         for sizes in self.geometry.matching(self.params.target_modules):

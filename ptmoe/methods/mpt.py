@@ -17,8 +17,6 @@ from ptmoe.tuning.svd import fit_length
 class MultitaskPromptTuning(PromptMethod[PromptParams]):
     """P* starts from the embeddings of the task's text, u and v from ones, so that the first prompt is that of `pt`."""
 
-    size_key = "prompt_length"
-
     def __init__(self, params: PromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.shared = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))

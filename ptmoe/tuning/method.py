@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.config.fields import Block, Count
 from ptmoe.runtime.errors import ParamsError
+from ptmoe.tuning.svd import fit_length
 
 LARGEST = 1 << 18
 
@@ -213,6 +214,7 @@ class PromptMethod(Method[Prompt]):
     """A method with virtual tokens before the text."""
 
     schema = PromptParams
+    size_key = "prompt_length"
 
     @classmethod
     def check(cls, params: Prompt, geometry: Geometry) -> None:
@@ -225,3 +227,21 @@ class PromptMethod(Method[Prompt]):
     @property
     def prompt_length(self) -> int:
         return self.params.prompt_length
+
+
+class TextPrompt(PromptMethod[Prompt]):
+    """One prompt for all rows, made of P [T, H], which starts from the embeddings of the task's text."""
+
+    def __init__(self, params: Prompt, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))
+
+    def made(self) -> Tensor:
+        """Returns the prompt [T, H] that every row gets."""
+        return self.prompt
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        return SoftPrompt(self.made().expand(embeds.shape[0], -1, -1))

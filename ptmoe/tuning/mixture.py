@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar, get_args
+from typing import Literal, Protocol, Self, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import Count, NonNegative
-from ptmoe.tuning.method import MethodParams, PromptMethod, PromptParams, Routing, SoftPrompt
-from ptmoe.tuning.router import Affine, LearntStart, PlainStart, alone
+from ptmoe.tuning.method import MethodParams, PromptMethod, PromptParams, RoutedPrompts, Routing, SoftPrompt
+from ptmoe.tuning.router import Affine, LearntStart, PlainStart, Router, alone, expert_weights, linear_rule, masked_mean
 from ptmoe.tuning.svd import fit_length
 
 
-class ChunkedPromptParams(PromptParams):
-    """Several prompts that share the virtual tokens evenly."""
-
+class MixtureParams(PromptParams):
     num_experts: Count
+
+
+class ChunkedPromptParams(MixtureParams):
+    """Several prompts that share the virtual tokens evenly."""
 
     @model_validator(mode="after")
     def _experts_divide_the_prompt(self) -> Self:
@@ -47,7 +49,7 @@ class LearntRouterParams(MethodParams):
         return self
 
 
-Mixed = TypeVar("Mixed", bound=PromptParams)
+Mixed = TypeVar("Mixed", bound=MixtureParams)
 Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
 
 
@@ -72,7 +74,7 @@ class Start(Protocol):
 
 
 class PromptMixture(PromptMethod[Mixed]):
-    """A method that chooses or mixes experts for each row.
+    """A method that chooses or mixes experts for each row; an option that its parameters lack is off.
 
     Attributes:
         forced: the expert that every row gets in place of the router's choice; None as in training.
@@ -83,20 +85,16 @@ class PromptMixture(PromptMethod[Mixed]):
     @property
     def num_experts(self) -> int:
         """N."""
-        raise NotImplementedError
+        return self.params.num_experts
 
     @property
     def selective(self) -> bool:
         """Whether a row uses only the expert with the highest gate, so that forcing that one changes nothing."""
-        raise NotImplementedError
+        return getattr(self.params, "selective", True)
 
-    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the experts' weights [B, N] and the router's gates [B, N]; arguments as `soft_prompt`."""
-        raise NotImplementedError
-
-    def mix(self, weights: Tensor) -> Tensor:
-        """Returns the prompts [B, P, H] of weights [B, N]."""
-        raise NotImplementedError
+    @property
+    def router_input(self) -> Literal["prompt", "question"]:
+        return getattr(self.params, "router_input", "prompt")
 
     @property
     def balance_loss(self) -> float:
@@ -116,6 +114,19 @@ class PromptMixture(PromptMethod[Mixed]):
         """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""
         raise NotImplementedError
 
+    @property
+    def experts(self) -> Tensor:
+        """The prompts [N, P, H] that are mixed."""
+        raise NotImplementedError
+
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the experts' weights [B, N] and the router's gates [B, N]; arguments as `soft_prompt`."""
+        raise NotImplementedError
+
+    def mix(self, weights: Tensor) -> Tensor:
+        """Returns the prompts [B, P, H] of weights [B, N]."""
+        return torch.einsum("bn,nth->bth", weights, self.experts)
+
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
         weights, gates = self.weigh(embeds, mask)
         if self.forced is not None:
@@ -123,25 +134,42 @@ class PromptMixture(PromptMethod[Mixed]):
         return SoftPrompt(self.mix(weights), Routing.of(gates))
 
 
+class LinearlyRouted(PromptMixture[Mixed]):
+    """A mixture whose router is one softmax layer over the mean embedding x of the text that it reads."""
+
+    router: Router
+
+    @property
+    def probationary(self) -> bool:
+        """Whether the weight of an expert is its gate, instead of one."""
+        return getattr(self.params, "probationary", True)
+
+    def start_router(self, start: Start) -> None:
+        self.router.start(start.learnt(start.rows, start.split(start.rows, self.num_experts), self.num_experts))
+
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        gates = self.router(masked_mean(embeds, mask))
+        return expert_weights(gates, self.selective, self.probationary), gates
+
+    def routed(self) -> RoutedPrompts:
+        rule = linear_rule(self.router, self.selective, self.probationary, self.router_input)
+        return RoutedPrompts(self.experts, dict(self.router.linear.named_parameters()), rule)
+
+
 class ChunkedMixture(PromptMixture[Chunked]):
     """N prompts [T / N, H], cut one after the other from the embeddings of the text, so they differ at the start."""
-
-    size_key = "prompt_length"
 
     def __init__(self, params: Chunked, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.prompts = nn.Parameter(torch.zeros(params.num_experts, self.prompt_length, geometry.hidden_size))
 
     @property
-    def num_experts(self) -> int:
-        return self.params.num_experts
-
-    @property
     def prompt_length(self) -> int:
         return self.params.prompt_length // self.params.num_experts
 
+    @property
+    def experts(self) -> Tensor:
+        return self.prompts
+
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))
-
-    def mix(self, weights: Tensor) -> Tensor:
-        return torch.einsum("bn,nth->bth", weights, self.prompts)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.fields import Count, Positive
+from ptmoe.config.fields import Count, NonNegative, Positive
 from ptmoe.tuning.method import RoutedPrompts
 from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams
 
@@ -25,6 +25,8 @@ def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
 class AttemptParams(ChunkedPromptParams):
     projection_dim: Count
     temperature: Positive
+    router_learning_rate: NonNegative
+    balance_loss: NonNegative
 
 
 class AttentionalMixture(ChunkedMixture[AttemptParams]):

@@ -175,11 +175,11 @@ class Method(nn.Module, Generic[Params]):
         return []
 
     def is_router(self, parameter: str) -> bool:
-        """Whether one of the method's own parameters decides which expert a row gets."""
+        """Whether a trained parameter decides which expert a row gets; `base.` begins the name of one in a layer."""
         return False
 
     def rate_of(self, parameter: str) -> float:
-        """The learning rate of one of the method's own parameters, as a multiple of the method's rate."""
+        """The learning rate of a trained parameter, as a multiple of the method's rate; names as in `is_router`."""
         return 1.0
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:

@@ -65,11 +65,7 @@ class Geometry:
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may be on the meta device.
-
-        Raises:
-            BaseModelError: the model's answers would depend on the rows beside them.
-        """
+        """Measures a model in memory, which may be on the meta device; raises as `check_supported`."""
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 

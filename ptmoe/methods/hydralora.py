@@ -58,9 +58,6 @@ class HydraLora(LayerMethod[HydraLoraParams]):
     def is_router(self, parameter: str) -> bool:
         return ".router." in parameter
 
-    def rate_of(self, parameter: str) -> float:
-        return self.params.router_learning_rate if self.is_router(parameter) else 1.0
-
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         for sizes in self.geometry.matching(self.params.target_modules):
             frozen = base.get_submodule(sizes.path)

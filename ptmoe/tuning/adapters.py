@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,7 @@ def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def read_adapter(folder: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
-    """Reads an adapter whole; raises as the two functions above."""
+    """Reads an adapter whole; raises as the two readers of its files."""
     return read_adapter_config(folder), read_adapter_tensors(folder)
 
 
@@ -153,7 +154,7 @@ def check_base(config: AdapterConfig, info: BaseInfo) -> None:
         )
 
 
-def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     """Raises `AdapterError` when stored tensors are not those of the model: names first, then shapes."""
     missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or surplus:

@@ -101,11 +101,9 @@ class RoutedPrompts:
 
 
 class Method(nn.Module, Generic[Params]):
-    """One tuning method; the default does nothing to the base model.
+    """One tuning method, from its block of params.yaml; the default does nothing to the base model.
 
-    Args:
-        params: the method's block of params.yaml.
-        geometry: sizes of the base model.
+    A router's option that the parameters lack is off.
 
     Raises:
         ParamsError: the parameters do not fit the base model (see `check`).
@@ -157,7 +155,7 @@ class Method(nn.Module, Generic[Params]):
     @property
     def router_input(self) -> Literal["prompt", "question"]:
         """The router's input: the whole prompt, or the question in it."""
-        return "prompt"
+        return getattr(self.params, "router_input", "prompt")
 
     @property
     def changes_base(self) -> bool:
@@ -167,12 +165,12 @@ class Method(nn.Module, Generic[Params]):
     @property
     def balance_loss(self) -> float:
         """The weight of the load-balancing loss; 0 for a method without one."""
-        return 0.0
+        return getattr(self.params, "balance_loss", 0.0)
 
     @property
     def router_refits(self) -> list[int]:
         """The steps after which the router is fitted again to the experts' losses."""
-        return []
+        return getattr(self.params, "router_refits", [])
 
     def is_router(self, parameter: str) -> bool:
         """Whether a trained parameter decides which expert a row gets; `base.` begins the name of one in a layer."""
@@ -180,7 +178,7 @@ class Method(nn.Module, Generic[Params]):
 
     def rate_of(self, parameter: str) -> float:
         """The learning rate of a trained parameter, as a multiple of the method's rate; names as in `is_router`."""
-        return 1.0
+        return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         """Puts trainable layers into the base model, or makes its weights trainable; returns the base model."""

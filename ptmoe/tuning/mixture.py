@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, Self, TypeVar, get_args
+from typing import Protocol, Self, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class Start(Protocol):
 
 
 class PromptMixture(PromptMethod[Mixed]):
-    """A method that chooses or mixes experts for each row; an option that its parameters lack is off.
+    """A method that chooses or mixes experts for each row.
 
     Attributes:
         forced: the expert that every row gets in place of the router's choice; None as in training.
@@ -92,23 +92,8 @@ class PromptMixture(PromptMethod[Mixed]):
         """Whether a row uses only the expert with the highest gate, so that forcing that one changes nothing."""
         return getattr(self.params, "selective", True)
 
-    @property
-    def router_input(self) -> Literal["prompt", "question"]:
-        return getattr(self.params, "router_input", "prompt")
-
-    @property
-    def balance_loss(self) -> float:
-        return getattr(self.params, "balance_loss", 0.0)
-
-    @property
-    def router_refits(self) -> list[int]:
-        return getattr(self.params, "router_refits", [])
-
     def is_router(self, parameter: str) -> bool:
         return "router" in parameter
-
-    def rate_of(self, parameter: str) -> float:
-        return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
 
     def start_router(self, start: Start) -> None:
         """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""

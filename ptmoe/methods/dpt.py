@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
-from ptmoe.tuning.method import SoftPrompt
 
 
 class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
@@ -24,8 +23,8 @@ class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
         self.a.data.copy_(a)
         self.b.data.copy_(b)
 
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        return SoftPrompt((self.a @ self.b).expand(embeds.shape[0], -1, -1))
+    def made(self) -> Tensor:
+        return self.a @ self.b
 
 
 METHOD = DecomposedPromptTuning

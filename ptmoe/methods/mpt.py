@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
+from ptmoe.tuning.method import PromptMethod, PromptParams
 from ptmoe.tuning.svd import fit_length
 
 
@@ -26,9 +26,8 @@ class MultitaskPromptTuning(PromptMethod[PromptParams]):
     def initialise(self, text_embeds: Tensor) -> None:
         self.shared.data.copy_(fit_length(text_embeds, self.prompt_length))
 
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        prompt = self.shared * torch.outer(self.u, self.v)
-        return SoftPrompt(prompt.expand(embeds.shape[0], -1, -1))
+    def made(self) -> Tensor:
+        return self.shared * torch.outer(self.u, self.v)
 
 
 METHOD = MultitaskPromptTuning

@@ -37,10 +37,7 @@ class AdapterConfig:
     """Everything that is needed to use an adapter.
 
     Attributes:
-        method: name of the method's file.
-        params: the method's block of params.yaml.
-        base: the base model that it was trained on.
-        task: name of the task; empty outside the pipeline.
+        task: empty outside the pipeline.
         template: how an example becomes text (`instruction`, `input`, `cue`, ...).
         init_text: text that soft prompts started from.
     """
@@ -71,11 +68,7 @@ def write_adapter(folder: Path, config: AdapterConfig, tensors: dict[str, Tensor
 
 
 def read_adapter_config(folder: Path) -> AdapterConfig:
-    """Reads adapter_config.json.
-
-    Raises:
-        AdapterError: the folder is not an adapter of this program, or is damaged.
-    """
+    """Reads adapter_config.json; raises `AdapterError` where the folder is no adapter of this program, or damaged."""
     path = folder / CONFIG_FILE
     try:
         value = parse_json(path.read_bytes())
@@ -95,11 +88,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
 
 
 def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
-    """Reads adapter_model.safetensors.
-
-    Raises:
-        AdapterError: the file is missing or damaged, or a value is not a finite real number.
-    """
+    """Reads adapter_model.safetensors; raises `AdapterError` where it is missing, damaged or not finite."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -209,7 +209,7 @@ class Method(nn.Module, Generic[Params]):
 
 
 class PromptMethod(Method[Prompt]):
-    """A method with virtual tokens before the text."""
+    """A method with virtual tokens before the text: one prompt for all rows, unless `soft_prompt` makes them apart."""
 
     schema = PromptParams
     size_key = "prompt_length"
@@ -226,9 +226,16 @@ class PromptMethod(Method[Prompt]):
     def prompt_length(self) -> int:
         return self.params.prompt_length
 
+    def made(self) -> Tensor:
+        """Returns the prompt [T, H] that every row gets."""
+        raise NotImplementedError
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        return SoftPrompt(self.made().expand(embeds.shape[0], -1, -1))
+
 
 class TextPrompt(PromptMethod[Prompt]):
-    """One prompt for all rows, made of P [T, H], which starts from the embeddings of the task's text."""
+    """A prompt made of P [T, H], which starts from the embeddings of the task's text."""
 
     def __init__(self, params: Prompt, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -238,8 +245,4 @@ class TextPrompt(PromptMethod[Prompt]):
         self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))
 
     def made(self) -> Tensor:
-        """Returns the prompt [T, H] that every row gets."""
         return self.prompt
-
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        return SoftPrompt(self.made().expand(embeds.shape[0], -1, -1))

@@ -31,10 +31,7 @@ def open_adapter(folder: Path, info: BaseInfo, device: torch.device) -> Prompted
 
 
 def open_adapters(folders: Mapping[str, Path], info: BaseInfo, device: torch.device) -> dict[str, PromptedLM]:
-    """Loads several adapters of one base; those that leave the base as it is share one copy of it.
-
-    Args:
-        folders: name -> adapter folder.
+    """Loads several adapters (name -> folder) of one base; those that leave the base as it is share one copy of it.
 
     Raises:
         AdapterError: a folder is damaged, or its adapter belongs to another base or to another precision of it.

@@ -19,9 +19,7 @@ RANDOM_TOKENS = 256
 
 
 def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[torch.Tensor, list[int]]:
-    """Returns the float32 embeddings [n, H] of a text, as the first layer would see them, and its token ids.
-
-    No special tokens are added; the method itself cuts or repeats the text.
+    """Returns the float32 embeddings [n, H] of a text, and its token ids [n], of which none is a special token.
 
     Raises:
         BaseModelError: the tokenizer makes no token of the text.
@@ -70,11 +68,7 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
 
 
 def read_text_init(path: Path) -> tuple[str, torch.Tensor]:
-    """Returns the text and its embeddings [n, H] in float32.
-
-    Raises:
-        BaseModelError: the file is missing, damaged or changed since it was written.
-    """
+    """Returns the text and its float32 embeddings [n, H]; raises `BaseModelError` unless they are as written."""
     from safetensors import SafetensorError, safe_open
 
     try:

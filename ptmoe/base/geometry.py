@@ -56,20 +56,12 @@ class Geometry:
 
     @classmethod
     def from_config(cls, source: Config | str | Path) -> Geometry:
-        """Reads a config dict, a config.json, or the config.json of a folder.
-
-        Raises:
-            BaseModelError: there is no such file, or it does not describe a causal language model.
-        """
+        """Measures what a config dict, a config.json or a folder with one describes; raises `BaseModelError`."""
         return cls.from_model(meta_model(source if isinstance(source, dict) else read_config(Path(source))))
 
     @classmethod
     def from_model(cls, model: PreTrainedModel) -> Geometry:
-        """Measures a model in memory, which may be on the meta device.
-
-        Raises:
-            BaseModelError: the model's answers would depend on the rows beside them.
-        """
+        """Measures a model in memory, which may be on the meta device; raises as `check_supported`."""
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
@@ -104,11 +96,7 @@ class Geometry:
 
 
 def meta_model(config: Config) -> PreTrainedModel:
-    """Builds a model without storage from its config.
-
-    Raises:
-        BaseModelError: the config is not that of a causal language model, or lacks a size.
-    """
+    """Builds a model without storage; raises `BaseModelError` where the config describes none, or lacks a size."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

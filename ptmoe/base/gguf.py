@@ -74,11 +74,7 @@ def gguf_config(path: Path) -> dict[str, Any]:
 
 
 def import_gguf(path: Path, folder: Path, dtype: str) -> None:
-    """Writes a GGUF file as a new Hub-form folder, whole or not at all.
-
-    Raises:
-        BaseModelError: `folder` exists; or as `write_base`.
-    """
+    """Writes a GGUF file as a new Hub-form folder, whole or not at all; raises as `write_base`, or if it exists."""
     if folder.exists():
         raise BaseModelError(f"{folder} exists; give a folder that is not there yet, or remove it")
     with whole_folder(folder) as made:

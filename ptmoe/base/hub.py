@@ -42,16 +42,11 @@ def local_folder(name: str) -> Path | None:
 
 
 def find_config(name: str, revision: str) -> Path:
-    """Returns the path of a base model's config.json, given that file, a folder or a Hub id; fetches no weights.
-
-    Raises:
-        BaseModelError: as `find_folder`.
-    """
+    """Returns where a base model's config.json is, given that file, a folder or a Hub id; raises as `find_folder`."""
     if folder := local_folder(name):
         return folder
-    path = Path(name)
-    if path.is_file() or path.suffix == ".json":
-        return path
+    if Path(name).is_file() or name.endswith(".json"):
+        return Path(name)
     return _snapshot(name, revision, ["config.json"]) / "config.json"
 
 

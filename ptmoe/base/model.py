@@ -31,9 +31,7 @@ Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 @dataclass(frozen=True)
 class BaseInfo:
-    """Which base model this is and how to run it.
-
-    Every value is checked where the file that holds it is read: adapters come from others.
+    """Which base model this is and how to run it; all is checked on reading, for adapters come from others.
 
     Attributes:
         revision: the full Hub commit, or `local`.
@@ -142,11 +140,7 @@ def _eos_token_ids(folder: Path, tokenizer: PreTrainedTokenizerBase) -> list[int
 
 
 def read_base_info(base_dir: Path) -> BaseInfo:
-    """Reads base.json.
-
-    Raises:
-        BaseModelError: the folder was not written by `prepare_base`.
-    """
+    """Reads base.json; raises `BaseModelError` where `prepare_base` did not write the folder."""
     path = base_dir / INFO_FILE
     try:
         return TypeAdapter(BaseInfo).validate_json(path.read_bytes(), strict=True)
@@ -157,11 +151,7 @@ def read_base_info(base_dir: Path) -> BaseInfo:
 
 
 def load_base(base_dir: Path) -> PreTrainedModel:
-    """Loads the model that a folder of `prepare_base` describes, frozen and in eval mode.
-
-    Raises:
-        BaseModelError: the weights are gone or cannot be loaded as asked.
-    """
+    """Loads the model that a folder of `prepare_base` describes; raises as `open_base`."""
     return open_base(read_base_info(base_dir))
 
 
@@ -210,11 +200,7 @@ def _model_class(folder: Path, with_code: bool) -> Any:
 
 
 def load_tokenizer(base_dir: Path) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer from a folder of `prepare_base`.
-
-    Raises:
-        BaseModelError: the folder holds no usable tokenizer.
-    """
+    """Loads the tokenizer from a folder of `prepare_base`; raises `BaseModelError` where there is no usable one."""
     return _tokenizer(base_dir, read_base_info(base_dir).trust_remote_code)
 
 

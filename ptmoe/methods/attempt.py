@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.fields import Count, Positive
+from ptmoe.config.fields import Count, NonNegative, Positive
 from ptmoe.tuning.method import RoutedPrompts
 from ptmoe.tuning.mixture import ChunkedMixture, ChunkedPromptParams
 
@@ -25,6 +25,8 @@ def masked_max(embeds: Tensor, mask: Tensor) -> Tensor:
 class AttemptParams(ChunkedPromptParams):
     projection_dim: Count
     temperature: Positive
+    router_learning_rate: NonNegative
+    balance_loss: NonNegative
 
 
 class AttentionalMixture(ChunkedMixture[AttemptParams]):
@@ -62,7 +64,7 @@ class AttentionalMixture(ChunkedMixture[AttemptParams]):
             f"positions; q = layer norm (eps {self.norm.eps}, scale, shift) of up silu(down x); "
             f"weights = softmax(keys q / {self.params.temperature}); prompt = sum of weight times expert"
         )
-        return RoutedPrompts(self.prompts, router, rule)
+        return RoutedPrompts(self.experts, router, rule)
 
 
 METHOD = AttentionalMixture

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import Count, Positive
-from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
-from ptmoe.tuning.svd import fit_length
+from ptmoe.tuning.method import PromptParams, SoftPrompt, TextPrompt
 
 
 class DeptParams(PromptParams):
@@ -24,24 +23,19 @@ class DeptParams(PromptParams):
     max_length: Count
 
 
-class DecomposedPromptUpdate(PromptMethod[DeptParams]):
+class DecomposedPromptUpdate(TextPrompt[DeptParams]):
     """P [T, H] from the text, A [max_length, r] from Kaiming's uniform distribution, B [r, H] from zero.
 
     Tokens beyond `max_length` get no update.
     """
 
     schema = DeptParams
-    size_key = "prompt_length"
 
     def __init__(self, params: DeptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
-        self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
         self.a = nn.Parameter(torch.empty(params.max_length, params.rank))
         self.b = nn.Parameter(torch.zeros(params.rank, geometry.hidden_size))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
-
-    def initialise(self, text_embeds: Tensor) -> None:
-        self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
         position = mask.cumsum(dim=-1) - 1

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.tuning.budget import solved_rank
 from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
-from ptmoe.tuning.method import SoftPrompt
 
 
 class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
@@ -20,17 +18,13 @@ class DecomposedPromptTuning(LowRankPrompt[DecomposedPromptParams]):
         self.a = nn.Parameter(torch.zeros(params.prompt_length, rank))
         self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
 
-    @classmethod
-    def rank(cls, params: DecomposedPromptParams, geometry: Geometry) -> int:
-        return solved_rank(params, geometry.hidden_size)
-
     def initialise(self, text_embeds: Tensor) -> None:
         a, b = self.factors_of(text_embeds)
         self.a.data.copy_(a)
         self.b.data.copy_(b)
 
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        return SoftPrompt((self.a @ self.b).expand(embeds.shape[0], -1, -1))
+    def made(self) -> Tensor:
+        return self.a @ self.b
 
 
 METHOD = DecomposedPromptTuning

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import StrictBool
 from torch import Tensor, nn
 
-from ptmoe.base.geometry import Geometry, Linear
-from ptmoe.config.fields import Count, Positive
-from ptmoe.tuning.layers import check_targets
-from ptmoe.tuning.method import Method, MethodParams
+from ptmoe.base.geometry import Linear
+from ptmoe.config.fields import Count, NonNegative, Positive
+from ptmoe.tuning.layers import LayerMethod, LayerParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +26,7 @@ class HydraLinear(nn.Module):
     def __init__(self, frozen: nn.Module, sizes: Linear, params: HydraLoraParams) -> None:
         super().__init__()
         self.frozen = frozen
-        self.scale = params.alpha / params.rank
+        self.scale, self.temperature = params.alpha / params.rank, params.router_temperature
         self.a = nn.Parameter(torch.empty(params.rank, sizes.inputs))
         self.b = nn.Parameter(torch.zeros(sizes.outputs, params.num_experts * params.rank))
         self.router = nn.Linear(sizes.inputs, params.num_experts, bias=params.router_bias, dtype=torch.float32)
@@ -38,29 +37,26 @@ class HydraLinear(nn.Module):
         y = self.frozen(x)
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            gates = self.router(x).softmax(dim=-1)
+            gates = (self.router(x) / self.temperature).softmax(dim=-1)
             shared = x @ self.a.T
             update = (gates.unsqueeze(-1) * shared.unsqueeze(-2)).flatten(-2) @ self.b.T
         return y + (self.scale * update).to(y.dtype)
 
 
-class HydraLoraParams(MethodParams):
-    rank: Count
-    alpha: Positive
-    target_modules: Annotated[list[StrictStr], Field(min_length=1)]
+class HydraLoraParams(LayerParams):
     num_experts: Count
     router_bias: StrictBool
+    router_learning_rate: NonNegative
+    router_temperature: Positive
 
 
-class HydraLora(Method[HydraLoraParams]):
+class HydraLora(LayerMethod[HydraLoraParams]):
     """Replaces the named linear layers; A and router start from Kaiming's uniform distribution, B from zero."""
 
     schema = HydraLoraParams
-    size_key = "rank"
 
-    @classmethod
-    def check(cls, params: HydraLoraParams, geometry: Geometry) -> None:
-        check_targets(params.target_modules, params.rank, geometry)
+    def is_router(self, parameter: str) -> bool:
+        return ".router." in parameter
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         for sizes in self.geometry.matching(self.params.target_modules):

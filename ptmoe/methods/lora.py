@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
-
-from pydantic import Field, StrictStr
-
-from ptmoe.config.fields import Count, Positive
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import PreTrainedModel
 
-from ptmoe.base.geometry import Geometry
-from ptmoe.tuning.layers import check_targets
-from ptmoe.tuning.method import Method, MethodParams
+from ptmoe.tuning.layers import LayerMethod, LayerParams
 
 
-class LoraParams(MethodParams):
-    rank: Count
-    alpha: Positive
-    target_modules: Annotated[list[StrictStr], Field(min_length=1)]
-
-
-class Lora(Method[LoraParams]):
+class Lora(LayerMethod[LayerParams]):
     """Updates the named linear layers; A starts from Kaiming's uniform distribution, B from zero."""
-
-    schema = LoraParams
-    size_key = "rank"
-
-    @classmethod
-    def check(cls, params: LoraParams, geometry: Geometry) -> None:
-        check_targets(params.target_modules, params.rank, geometry)
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         from peft import inject_adapter_in_model
@@ -45,14 +26,11 @@ class Lora(Method[LoraParams]):
     def peft_layers(self) -> LoraConfig:
         from peft import LoraConfig
 
-        params = self.params
-        # GPT-2 keeps its weights transposed.
-        transposed = self.geometry.model_type == "gpt2"
         return LoraConfig(
-            r=params.rank,
-            lora_alpha=cast(int, params.alpha),
-            target_modules=params.target_modules,
-            fan_in_fan_out=transposed,
+            r=self.params.rank,
+            lora_alpha=cast(int, self.params.alpha),
+            target_modules=self.params.target_modules,
+            fan_in_fan_out=self.geometry.model_type == "gpt2",  # which keeps its weights transposed
             task_type="CAUSAL_LM",
         )
 

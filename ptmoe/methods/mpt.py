@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
+from ptmoe.tuning.method import PromptMethod, PromptParams
 from ptmoe.tuning.svd import fit_length
 
 
 class MultitaskPromptTuning(PromptMethod[PromptParams]):
     """P* starts from the embeddings of the task's text, u and v from ones, so that the first prompt is that of `pt`."""
-
-    size_key = "prompt_length"
 
     def __init__(self, params: PromptParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
@@ -28,9 +26,8 @@ class MultitaskPromptTuning(PromptMethod[PromptParams]):
     def initialise(self, text_embeds: Tensor) -> None:
         self.shared.data.copy_(fit_length(text_embeds, self.prompt_length))
 
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        prompt = self.shared * torch.outer(self.u, self.v)
-        return SoftPrompt(prompt.expand(embeds.shape[0], -1, -1))
+    def made(self) -> Tensor:
+        return self.shared * torch.outer(self.u, self.v)
 
 
 METHOD = MultitaskPromptTuning

@@ -14,19 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.fields import Count
 from ptmoe.runtime.errors import ParamsError
 from ptmoe.tuning.budget import router_parameters, solved_rank
 from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
 from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import PromptMixture, Start
+from ptmoe.tuning.mixture import MixtureParams, PromptMixture, Start
 from ptmoe.tuning.router import expert_weights, masked_mean
 
 
-class PtmoeContinualParams(DecomposedPromptParams):
-    """See params.yaml; `num_experts` is the number of tasks so far."""
+class PtmoeContinualParams(MixtureParams, DecomposedPromptParams):
+    """`num_experts` is the number of tasks so far."""
 
-    num_experts: Count
     router_init: Literal["clusters"]
     router_input: Literal["prompt", "question"]
 
@@ -53,18 +51,6 @@ class ContinualPromptTuningMoE(LowRankPrompt[PtmoeContinualParams], PromptMixtur
     def rank(cls, params: PtmoeContinualParams, geometry: Geometry) -> int:
         """Returns the rank given, or the largest at which what one task adds is within the budget of `pt`."""
         return solved_rank(params, geometry.hidden_size, router=router_parameters(geometry.hidden_size, 1, True))
-
-    @property
-    def num_experts(self) -> int:
-        return self.params.num_experts
-
-    @property
-    def selective(self) -> bool:
-        return True
-
-    @property
-    def router_input(self) -> Literal["prompt", "question"]:
-        return self.params.router_input
 
     def rate_of(self, parameter: str) -> float:
         return float(not self.is_router(parameter) and parameter.endswith(f".{self.num_experts - 1}"))
@@ -99,10 +85,8 @@ class ContinualPromptTuningMoE(LowRankPrompt[PtmoeContinualParams], PromptMixtur
             gates[:, -1] = 1
         return expert_weights(gates, selective=True, probationary=False), gates
 
-    def mix(self, weights: Tensor) -> Tensor:
-        return torch.einsum("bn,nth->bth", weights, self._prompts())
-
-    def _prompts(self) -> Tensor:
+    @property
+    def experts(self) -> Tensor:
         return torch.stack([a @ b for a, b in zip(self.a, self.b, strict=True)])
 
     def _rows(self) -> tuple[Tensor, Tensor]:
@@ -114,7 +98,7 @@ class ContinualPromptTuningMoE(LowRankPrompt[PtmoeContinualParams], PromptMixtur
             f"x = mean of the input embeddings of the {self.params.router_input}'s tokens; "
             f"prompt = the expert with the largest weight x + bias"
         )
-        return RoutedPrompts(self._prompts(), {"weight": weight, "bias": bias}, rule)
+        return RoutedPrompts(self.experts, {"weight": weight, "bias": bias}, rule)
 
 
 METHOD = ContinualPromptTuningMoE

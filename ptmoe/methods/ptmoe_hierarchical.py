@@ -6,7 +6,7 @@ group related ones.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -14,11 +14,9 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import Count
-from ptmoe.tuning.budget import router_parameters, solved_rank
-from ptmoe.tuning.low_rank import LowRankPrompt
 from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import PromptMixture, Start
-from ptmoe.tuning.moe import MoEParams
+from ptmoe.tuning.mixture import Start
+from ptmoe.tuning.moe import LowRankExperts, MoEParams
 from ptmoe.tuning.router import Router, expert_weights, masked_mean
 
 
@@ -37,7 +35,7 @@ class PtmoeHierarchicalParams(MoEParams):
         return self
 
 
-class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], PromptMixture[PtmoeHierarchicalParams]):
+class HierarchicalPromptTuningMoE(LowRankExperts[PtmoeHierarchicalParams]):
     """G groups of N / G experts A_i [T, R], each group over its own B_g [R, H].
 
     An expert's gate is its group's gate times its own gate in the group, so the gates of all N sum to one.
@@ -47,43 +45,17 @@ class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], Prompt
 
     def __init__(self, params: PtmoeHierarchicalParams, geometry: Geometry) -> None:
         super().__init__(params, geometry)
-        rank, hidden, groups = self.rank(params, geometry), geometry.hidden_size, params.num_groups
-        self.a = nn.Parameter(torch.zeros(params.num_experts, params.prompt_length, rank))
-        self.b = nn.Parameter(torch.zeros(groups, rank, hidden))
-
-        def router(choices: int) -> Router:
-            return Router(hidden, choices, params.router_bias, params.router_noise, params.router_init)
-
-        self.group_router = router(groups)
-        self.expert_routers = nn.ModuleList(router(params.num_experts // groups) for _ in range(groups))
+        groups = params.num_groups
+        self.group_router = self.new_router(groups)
+        self.expert_routers = nn.ModuleList(self.new_router(params.num_experts // groups) for _ in range(groups))
 
     @classmethod
-    def _router_parameters(cls, params: PtmoeHierarchicalParams, geometry: Geometry) -> int:
-        choices = params.num_groups + params.num_experts
-        return router_parameters(geometry.hidden_size, choices, params.router_bias)
+    def factors(cls, params: PtmoeHierarchicalParams) -> tuple[int, ...]:
+        return (params.num_groups,)
 
     @classmethod
-    def rank(cls, params: PtmoeHierarchicalParams, geometry: Geometry) -> int:
-        router = cls._router_parameters(params, geometry)
-        return solved_rank(params, geometry.hidden_size, params.num_experts, router, params.num_groups)
-
-    @property
-    def num_experts(self) -> int:
-        return self.params.num_experts
-
-    @property
-    def selective(self) -> bool:
-        return self.params.selective
-
-    @property
-    def router_input(self) -> Literal["prompt", "question"]:
-        return self.params.router_input
-
-    def initialise(self, text_embeds: Tensor) -> None:
-        a, b = self.factors_of(text_embeds)
-        noise = self.params.expert_init_noise * torch.randn(self.a.shape)
-        self.a.data.copy_(a + noise)
-        self.b.data.copy_(b.expand_as(self.b))
+    def choices(cls, params: PtmoeHierarchicalParams) -> int:
+        return params.num_groups + params.num_experts
 
     def start_router(self, start: Start) -> None:
         count = self.params.num_groups
@@ -101,6 +73,10 @@ class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], Prompt
         gates = (self.group_router(x).unsqueeze(-1) * inside).flatten(1)
         return expert_weights(gates, self.params.selective, self.params.probationary), gates
 
+    @property
+    def experts(self) -> Tensor:
+        return self.mix(torch.eye(self.num_experts, device=self.a.device))
+
     def mix(self, weights: Tensor) -> Tensor:
         a, groups = self.a, self.params.num_groups
         mixed = torch.einsum("bgn,gntr->bgtr", weights.view(len(weights), groups, -1), a.view(groups, -1, *a.shape[1:]))
@@ -115,7 +91,7 @@ class HierarchicalPromptTuningMoE(LowRankPrompt[PtmoeHierarchicalParams], Prompt
             f"order of the groups; the weight {'of the largest gate alone' if params.selective else 'of every one'}: "
             f"{'its gate' if params.probationary else '1'}; prompt = sum of weight times expert"
         )
-        return RoutedPrompts(self.mix(torch.eye(self.num_experts, device=self.a.device)), router, rule)
+        return RoutedPrompts(self.experts, router, rule)
 
 
 METHOD = HierarchicalPromptTuningMoE

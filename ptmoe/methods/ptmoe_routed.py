@@ -11,14 +11,8 @@ from __future__ import annotations
 from ptmoe.tuning.moe import LowRankMoE, MoEParams
 
 
-class PtmoeRoutedParams(MoEParams):
-    """See params.yaml: those of `ptmoe` with a start, a rate and refits of the router."""
-
-
-class RoutedPromptTuningMoE(LowRankMoE[PtmoeRoutedParams]):
+class RoutedPromptTuningMoE(LowRankMoE[MoEParams]):
     """The experts of PT-MoE under a router that is fitted separately (ptmoe/training/router_start.py)."""
-
-    schema = PtmoeRoutedParams
 
 
 METHOD = RoutedPromptTuningMoE

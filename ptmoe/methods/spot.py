@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from pydantic import StrictStr
-from torch import Tensor, nn
+from torch import Tensor
 
-from ptmoe.base.geometry import Geometry
 from ptmoe.runtime.errors import AdapterError
 from ptmoe.tuning.adapters import read_adapter_config, read_adapter_tensors
-from ptmoe.tuning.method import PromptMethod, PromptParams, SoftPrompt
+from ptmoe.tuning.method import PromptParams, TextPrompt
 
 _TENSOR = "method.prompt"
 _SOURCES = ("pt", "spot")
@@ -21,15 +19,10 @@ class SpotParams(PromptParams):
     source: StrictStr
 
 
-class SoftPromptTransfer(PromptMethod[SpotParams]):
+class SoftPromptTransfer(TextPrompt[SpotParams]):
     """One prompt [T, H]; `source` is the adapter folder of a `pt` or `spot` run with the same length and base."""
 
     schema = SpotParams
-    size_key = "prompt_length"
-
-    def __init__(self, params: SpotParams, geometry: Geometry) -> None:
-        super().__init__(params, geometry)
-        self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
 
     def initialise(self, text_embeds: Tensor) -> None:
         """Takes the source's prompt; the text is not used.
@@ -48,9 +41,6 @@ class SoftPromptTransfer(PromptMethod[SpotParams]):
                 f"set spot.prompt_length to the source's and use the same base"
             )
         self.prompt.data.copy_(prompt)
-
-    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
-        return SoftPrompt(self.prompt.expand(embeds.shape[0], -1, -1))
 
 
 METHOD = SoftPromptTransfer

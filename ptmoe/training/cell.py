@@ -121,8 +121,8 @@ def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, inf
     half = is_widened(model.base, info.dtype)
     if job.train.deepspeed == "off" or not model.trainable_parameters or accelerator.num_processes == 1:
         return Engine(model, accelerator, job.train, half)
-    method = model.method
-    if method.router_refits or any(method.rate_of(name) != 1 for name, _ in method.named_parameters()):
+    trained = (name.removeprefix("method.") for name, value in model.named_parameters() if value.requires_grad)
+    if model.method.router_refits or any(model.method.rate_of(name) != 1 for name in trained):
         raise TrainingError(
             f"deepspeed: {job.train.deepspeed} moves every weight of {job.method_name} at one rate, and its router has "
             f"another or is fitted again in between; set deepspeed to off"

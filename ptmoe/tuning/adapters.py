@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,7 @@ class AdapterConfig:
     """Everything that is needed to use an adapter.
 
     Attributes:
-        method: name of the method's file.
-        params: the method's block of params.yaml.
-        base: the base model that it was trained on.
-        task: name of the task; empty outside the pipeline.
+        task: empty outside the pipeline.
         template: how an example becomes text (`instruction`, `input`, `cue`, ...).
         init_text: text that soft prompts started from.
     """
@@ -70,11 +68,7 @@ def write_adapter(folder: Path, config: AdapterConfig, tensors: dict[str, Tensor
 
 
 def read_adapter_config(folder: Path) -> AdapterConfig:
-    """Reads adapter_config.json.
-
-    Raises:
-        AdapterError: the folder is not an adapter of this program, or is damaged.
-    """
+    """Reads adapter_config.json; raises `AdapterError` where the folder is no adapter of this program, or damaged."""
     path = folder / CONFIG_FILE
     try:
         value = parse_json(path.read_bytes())
@@ -94,11 +88,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
 
 
 def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
-    """Reads adapter_model.safetensors.
-
-    Raises:
-        AdapterError: the file is missing or damaged, or a value is not a finite real number.
-    """
+    """Reads adapter_model.safetensors; raises `AdapterError` where it is missing, damaged or not finite."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -116,7 +106,7 @@ def read_adapter_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def read_adapter(folder: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
-    """Reads an adapter whole; raises as the two functions above."""
+    """Reads an adapter whole; raises as the two readers of its files."""
     return read_adapter_config(folder), read_adapter_tensors(folder)
 
 
@@ -153,7 +143,7 @@ def check_base(config: AdapterConfig, info: BaseInfo) -> None:
         )
 
 
-def check_tensors(expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     """Raises `AdapterError` when stored tensors are not those of the model: names first, then shapes."""
     missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or surplus:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.runtime.errors import ParamsError
+from ptmoe.tuning.method import LARGEST
 
 if TYPE_CHECKING:
     from ptmoe.tuning.low_rank import DecomposedPromptParams
@@ -75,13 +77,5 @@ def fitted(method: type[Method[Any]], params: MethodParams, geometry: Geometry, 
             return False
         return method.count(at(value), geometry) <= budget
 
-    if not fits(1):
-        return None
-    low = 1
-    while fits(2 * low):
-        low *= 2
-    step_down = low
-    while step_down > 1:
-        step_down //= 2
-        low = low + step_down if fits(low + step_down) else low
-    return at(low)
+    most = bisect_left(range(1, LARGEST // step + 1), True, key=lambda value: not fits(value))
+    return at(most) if most else None

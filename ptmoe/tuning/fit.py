@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from ptmoe.base.geometry import Geometry, meta_model, read_config
 from ptmoe.tuning.adapters import AdapterConfig, check_tensors
@@ -19,12 +20,7 @@ def check_fit(config: AdapterConfig, tensors: dict[str, Tensor], source: Path) -
     """Compares names and shapes of an adapter's tensors with those that its method trains on a base of these sizes.
 
     Args:
-        config: the adapter's.
-        tensors: the adapter's.
-        source: the base's folder or config.json.
-
-    Returns:
-        the sizes of the base.
+        source: the base's folder or config.json, whose sizes are returned.
 
     Raises:
         AdapterError: a tensor is missing, surplus or of another shape.
@@ -37,12 +33,6 @@ def check_fit(config: AdapterConfig, tensors: dict[str, Tensor], source: Path) -
     with torch.device("meta"):
         method = load_method(config.method)(method_params(config.method, config.params), geometry)
         base = method.inject(base)
-    parts = {"base": base, "method": method}
-    expected = {
-        f"{part}.{name}": parameter
-        for part, module in parts.items()
-        for name, parameter in module.named_parameters()
-        if parameter.requires_grad
-    }
-    check_tensors(dict(expected), tensors)
+    parts = nn.ModuleDict({"base": base, "method": method})
+    check_tensors({name: value for name, value in parts.named_parameters() if value.requires_grad}, tensors)
     return geometry

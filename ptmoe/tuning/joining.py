@@ -1,14 +1,20 @@
-"""Joins prompt and text to one sequence; only this module knows the position of a prompt."""
+"""What the base model takes and gives: prompt and text as one sequence; the text's logits, or the loss of answers.
+
+Only this module knows the position of a prompt.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ptmoe.tuning.method import Routing
+
+IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -50,3 +56,48 @@ def place(prompt: Tensor, embeds: Tensor, attention_mask: Tensor) -> tuple[Tenso
     joined = torch.cat([prompt.to(embeds.dtype), embeds], dim=1)
     mask = F.pad(attention_mask, (length, 0), value=1)
     return joined.gather(1, source.unsqueeze(-1).expand(-1, -1, width)), mask.gather(1, source)
+
+
+@dataclass(frozen=True)
+class TextLogits:
+    """The output of a forward pass without labels.
+
+    Attributes:
+        logits: [B, T, V] at the text's positions.
+        routing: None for a method without a router.
+    """
+
+    logits: Tensor
+    routing: Routing | None
+
+
+class AnswerLoss(NamedTuple):
+    """The output of a forward pass with labels; a tuple, so that ZeRO-3 finds the loss in it.
+
+    Attributes:
+        loss_sum: summed cross entropy of the answer tokens, float32.
+        num_tokens: number of answer tokens.
+        exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
+        row_losses: [B] each row's part of `loss_sum`; None in training mode.
+        routing: None for a method without a router.
+    """
+
+    loss_sum: Tensor
+    num_tokens: Tensor
+    exact: Tensor | None
+    row_losses: Tensor | None
+    routing: Routing | None
+
+    @classmethod
+    def of(cls, logits: Tensor, targets: Tensor, routing: Routing | None) -> Self:
+        """Sums the losses of all tokens, from logits [A, V] and targets [A]."""
+        loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
+        return cls(loss_sum, torch.tensor(targets.shape[0], device=targets.device), None, None, routing)
+
+    def by_row(self, logits: Tensor, targets: Tensor, row: Tensor, num_rows: int) -> Self:
+        """Adds what is known of each row, from logits [A, V], targets [A] and the tokens' rows [A]."""
+        # Greedy decoding generates the likeliest token after the right ones, as long as it has made no error.
+        exact = torch.ones(num_rows, dtype=torch.bool, device=targets.device)
+        exact[row[logits.argmax(-1) != targets]] = False
+        losses = F.cross_entropy(logits.float(), targets, reduction="none")
+        return self._replace(exact=exact, row_losses=losses.new_zeros(num_rows).index_add(0, row, losses))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import Count
+from ptmoe.tuning.budget import solved_rank
 from ptmoe.tuning.method import PromptMethod, PromptParams
 from ptmoe.tuning.svd import SvdPadding, fit_length, low_rank_factors
 
@@ -31,7 +32,7 @@ class LowRankPrompt(PromptMethod[Decomposed]):
     @classmethod
     def rank(cls, params: Decomposed, geometry: Geometry) -> int:
         """Returns the rank given, or the largest for the budget of `pt`."""
-        raise NotImplementedError
+        return solved_rank(params, geometry.hidden_size)
 
     @classmethod
     def check(cls, params: Decomposed, geometry: Geometry) -> None:

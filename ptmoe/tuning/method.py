@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 from ptmoe.base.geometry import Geometry, meta_model
 from ptmoe.config.fields import Block, Count
 from ptmoe.runtime.errors import ParamsError
+from ptmoe.tuning.svd import fit_length
 
 LARGEST = 1 << 18
 
@@ -100,11 +101,9 @@ class RoutedPrompts:
 
 
 class Method(nn.Module, Generic[Params]):
-    """One tuning method; the default does nothing to the base model.
+    """One tuning method, from its block of params.yaml; the default does nothing to the base model.
 
-    Args:
-        params: the method's block of params.yaml.
-        geometry: sizes of the base model.
+    A router's option that the parameters lack is off.
 
     Raises:
         ParamsError: the parameters do not fit the base model (see `check`).
@@ -156,7 +155,7 @@ class Method(nn.Module, Generic[Params]):
     @property
     def router_input(self) -> Literal["prompt", "question"]:
         """The router's input: the whole prompt, or the question in it."""
-        return "prompt"
+        return getattr(self.params, "router_input", "prompt")
 
     @property
     def changes_base(self) -> bool:
@@ -166,20 +165,20 @@ class Method(nn.Module, Generic[Params]):
     @property
     def balance_loss(self) -> float:
         """The weight of the load-balancing loss; 0 for a method without one."""
-        return 0.0
+        return getattr(self.params, "balance_loss", 0.0)
 
     @property
     def router_refits(self) -> list[int]:
         """The steps after which the router is fitted again to the experts' losses."""
-        return []
+        return getattr(self.params, "router_refits", [])
 
     def is_router(self, parameter: str) -> bool:
-        """Whether one of the method's own parameters decides which expert a row gets."""
+        """Whether a trained parameter decides which expert a row gets; `base.` begins the name of one in a layer."""
         return False
 
     def rate_of(self, parameter: str) -> float:
-        """The learning rate of one of the method's own parameters, as a multiple of the method's rate."""
-        return 1.0
+        """The learning rate of a trained parameter, as a multiple of the method's rate; names as in `is_router`."""
+        return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
 
     def inject(self, base: PreTrainedModel) -> PreTrainedModel:
         """Puts trainable layers into the base model, or makes its weights trainable; returns the base model."""
@@ -210,9 +209,10 @@ class Method(nn.Module, Generic[Params]):
 
 
 class PromptMethod(Method[Prompt]):
-    """A method with virtual tokens before the text."""
+    """A method with virtual tokens before the text: one prompt for all rows, unless `soft_prompt` makes them apart."""
 
     schema = PromptParams
+    size_key = "prompt_length"
 
     @classmethod
     def check(cls, params: Prompt, geometry: Geometry) -> None:
@@ -225,3 +225,24 @@ class PromptMethod(Method[Prompt]):
     @property
     def prompt_length(self) -> int:
         return self.params.prompt_length
+
+    def made(self) -> Tensor:
+        """Returns the prompt [T, H] that every row gets."""
+        raise NotImplementedError
+
+    def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
+        return SoftPrompt(self.made().expand(embeds.shape[0], -1, -1))
+
+
+class TextPrompt(PromptMethod[Prompt]):
+    """A prompt made of P [T, H], which starts from the embeddings of the task's text."""
+
+    def __init__(self, params: Prompt, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        self.prompt = nn.Parameter(torch.zeros(params.prompt_length, geometry.hidden_size))
+
+    def initialise(self, text_embeds: Tensor) -> None:
+        self.prompt.data.copy_(fit_length(text_embeds, self.prompt_length))
+
+    def made(self) -> Tensor:
+        return self.prompt

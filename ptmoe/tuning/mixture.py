@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import Count, NonNegative
-from ptmoe.tuning.method import MethodParams, PromptMethod, PromptParams, Routing, SoftPrompt
-from ptmoe.tuning.router import Affine, LearntStart, PlainStart, alone
+from ptmoe.tuning.method import MethodParams, PromptMethod, PromptParams, RoutedPrompts, Routing, SoftPrompt
+from ptmoe.tuning.router import Affine, LearntStart, PlainStart, Router, alone, expert_weights, linear_rule, masked_mean
 from ptmoe.tuning.svd import fit_length
 
 
-class ChunkedPromptParams(PromptParams):
-    """Several prompts that share the virtual tokens evenly."""
-
+class MixtureParams(PromptParams):
     num_experts: Count
+
+
+class ChunkedPromptParams(MixtureParams):
+    """Several prompts that share the virtual tokens evenly."""
 
     @model_validator(mode="after")
     def _experts_divide_the_prompt(self) -> Self:
@@ -47,7 +49,7 @@ class LearntRouterParams(MethodParams):
         return self
 
 
-Mixed = TypeVar("Mixed", bound=PromptParams)
+Mixed = TypeVar("Mixed", bound=MixtureParams)
 Chunked = TypeVar("Chunked", bound=ChunkedPromptParams)
 
 
@@ -83,11 +85,23 @@ class PromptMixture(PromptMethod[Mixed]):
     @property
     def num_experts(self) -> int:
         """N."""
-        raise NotImplementedError
+        return self.params.num_experts
 
     @property
     def selective(self) -> bool:
         """Whether a row uses only the expert with the highest gate, so that forcing that one changes nothing."""
+        return getattr(self.params, "selective", True)
+
+    def is_router(self, parameter: str) -> bool:
+        return "router" in parameter
+
+    def start_router(self, start: Start) -> None:
+        """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""
+        raise NotImplementedError
+
+    @property
+    def experts(self) -> Tensor:
+        """The prompts [N, P, H] that are mixed."""
         raise NotImplementedError
 
     def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,25 +110,7 @@ class PromptMixture(PromptMethod[Mixed]):
 
     def mix(self, weights: Tensor) -> Tensor:
         """Returns the prompts [B, P, H] of weights [B, N]."""
-        raise NotImplementedError
-
-    @property
-    def balance_loss(self) -> float:
-        return getattr(self.params, "balance_loss", 0.0)
-
-    @property
-    def router_refits(self) -> list[int]:
-        return getattr(self.params, "router_refits", [])
-
-    def is_router(self, parameter: str) -> bool:
-        return "router" in parameter
-
-    def rate_of(self, parameter: str) -> float:
-        return getattr(self.params, "router_learning_rate", 1.0) if self.is_router(parameter) else 1.0
-
-    def start_router(self, start: Start) -> None:
-        """Sets the router to a fit of training rows; for methods with `LearntRouterParams`."""
-        raise NotImplementedError
+        return torch.einsum("bn,nth->bth", weights, self.experts)
 
     def soft_prompt(self, embeds: Tensor, mask: Tensor) -> SoftPrompt:
         weights, gates = self.weigh(embeds, mask)
@@ -123,25 +119,42 @@ class PromptMixture(PromptMethod[Mixed]):
         return SoftPrompt(self.mix(weights), Routing.of(gates))
 
 
+class LinearlyRouted(PromptMixture[Mixed]):
+    """A mixture whose router is one softmax layer over the mean embedding x of the text that it reads."""
+
+    router: Router
+
+    @property
+    def probationary(self) -> bool:
+        """Whether the weight of an expert is its gate, instead of one."""
+        return getattr(self.params, "probationary", True)
+
+    def start_router(self, start: Start) -> None:
+        self.router.start(start.learnt(start.rows, start.split(start.rows, self.num_experts), self.num_experts))
+
+    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        gates = self.router(masked_mean(embeds, mask))
+        return expert_weights(gates, self.selective, self.probationary), gates
+
+    def routed(self) -> RoutedPrompts:
+        rule = linear_rule(self.router, self.selective, self.probationary, self.router_input)
+        return RoutedPrompts(self.experts, dict(self.router.linear.named_parameters()), rule)
+
+
 class ChunkedMixture(PromptMixture[Chunked]):
     """N prompts [T / N, H], cut one after the other from the embeddings of the text, so they differ at the start."""
-
-    size_key = "prompt_length"
 
     def __init__(self, params: Chunked, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         self.prompts = nn.Parameter(torch.zeros(params.num_experts, self.prompt_length, geometry.hidden_size))
 
     @property
-    def num_experts(self) -> int:
-        return self.params.num_experts
-
-    @property
     def prompt_length(self) -> int:
         return self.params.prompt_length // self.params.num_experts
 
+    @property
+    def experts(self) -> Tensor:
+        return self.prompts
+
     def initialise(self, text_embeds: Tensor) -> None:
         self.prompts.data.copy_(fit_length(text_embeds, self.params.prompt_length).view_as(self.prompts))
-
-    def mix(self, weights: Tensor) -> Tensor:
-        return torch.einsum("bn,nth->bth", weights, self.prompts)

@@ -1,4 +1,4 @@
-"""Experts over one low-rank factor, chosen by a router: shared by PT-MoE and its variants."""
+"""Experts over low-rank factors, chosen by a router: shared by PT-MoE and its variants."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from pydantic import StrictBool
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
-from ptmoe.config.fields import Count, NonNegative
+from ptmoe.config.fields import NonNegative
 from ptmoe.tuning.budget import router_parameters, solved_rank
 from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
-from ptmoe.tuning.method import RoutedPrompts
-from ptmoe.tuning.mixture import LearntRouterParams, PromptMixture, Start
-from ptmoe.tuning.router import Router, expert_weights, linear_rule, masked_mean
+from ptmoe.tuning.mixture import LearntRouterParams, LinearlyRouted, MixtureParams, PromptMixture
+from ptmoe.tuning.router import Router
 
 
-class MoEParams(DecomposedPromptParams, LearntRouterParams):
-    num_experts: Count
+class MoEParams(MixtureParams, DecomposedPromptParams, LearntRouterParams):
     selective: StrictBool
     probationary: StrictBool
     router_noise: NonNegative
@@ -30,38 +28,41 @@ class MoEParams(DecomposedPromptParams, LearntRouterParams):
 MoE = TypeVar("MoE", bound=MoEParams)
 
 
-class LowRankMoE(LowRankPrompt[MoE], PromptMixture[MoE]):
-    """N experts A_i [T, R] over one B [R, H]; the router reads the mean embedding x of the prompt text.
+class LowRankExperts(LowRankPrompt[MoE], PromptMixture[MoE]):
+    """N experts A_i [T, R], in order over one or more B [R, H].
 
-    w = softmax((W x + b) * (1 + noise)) * onehot(argmax): the chosen expert is scaled by its own gate. A is one
-    parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient tensor.
+    A is one parameter [N, T, R] and the choice a product with a one-hot vector, so no expert is ever without a gradient
+    tensor.
     """
+
+    schema = MoEParams
 
     def __init__(self, params: MoE, geometry: Geometry) -> None:
         super().__init__(params, geometry)
         rank = self.rank(params, geometry)
         self.a = nn.Parameter(torch.zeros(params.num_experts, params.prompt_length, rank))
-        self.b = nn.Parameter(torch.zeros(rank, geometry.hidden_size))
-        self.router = Router(
-            geometry.hidden_size, params.num_experts, params.router_bias, params.router_noise, params.router_init
-        )
+        self.b = nn.Parameter(torch.zeros(*self.factors(params), rank, geometry.hidden_size))
+
+    @classmethod
+    def factors(cls, params: MoE) -> tuple[int, ...]:
+        """The number of B's; empty for one that all experts share."""
+        return ()
+
+    @classmethod
+    def choices(cls, params: MoE) -> int:
+        """The number of the routers' logits."""
+        return params.num_experts
 
     @classmethod
     def rank(cls, params: MoE, geometry: Geometry) -> int:
-        router = router_parameters(geometry.hidden_size, params.num_experts, params.router_bias)
-        return solved_rank(params, geometry.hidden_size, params.num_experts, router)
+        hidden = geometry.hidden_size
+        router = router_parameters(hidden, cls.choices(params), params.router_bias)
+        return solved_rank(params, hidden, params.num_experts, router, *cls.factors(params))
 
-    @property
-    def num_experts(self) -> int:
-        return self.params.num_experts
-
-    @property
-    def selective(self) -> bool:
-        return self.params.selective
-
-    @property
-    def router_input(self) -> Literal["prompt", "question"]:
-        return self.params.router_input
+    def new_router(self, choices: int) -> Router:
+        """Makes a router over some of the experts, or over groups of them."""
+        params = self.params
+        return Router(self.geometry.hidden_size, choices, params.router_bias, params.router_noise, params.router_init)
 
     def initialise(self, text_embeds: Tensor) -> None:
         a, b = self.factors_of(text_embeds)
@@ -69,17 +70,20 @@ class LowRankMoE(LowRankPrompt[MoE], PromptMixture[MoE]):
         self.a.data.copy_(a + noise)
         self.b.data.copy_(b)
 
-    def start_router(self, start: Start) -> None:
-        self.router.start(start.learnt(start.rows, start.split(start.rows, self.num_experts), self.num_experts))
 
-    def weigh(self, embeds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        gates = self.router(masked_mean(embeds, mask))
-        return expert_weights(gates, self.params.selective, self.params.probationary), gates
+class LowRankMoE(LowRankExperts[MoE], LinearlyRouted[MoE]):
+    """Experts over one B under one router, which reads the mean embedding x of the prompt text.
+
+    w = softmax((W x + b) * (1 + noise)) * onehot(argmax): the chosen expert is scaled by its own gate.
+    """
+
+    def __init__(self, params: MoE, geometry: Geometry) -> None:
+        super().__init__(params, geometry)
+        self.router = self.new_router(params.num_experts)
+
+    @property
+    def experts(self) -> Tensor:
+        return self.a @ self.b
 
     def mix(self, weights: Tensor) -> Tensor:
         return torch.einsum("bn,ntr->btr", weights, self.a) @ self.b
-
-    def routed(self) -> RoutedPrompts:
-        params, router = self.params, dict(self.router.linear.named_parameters())
-        rule = linear_rule(self.router, params.selective, params.probationary, params.router_input)
-        return RoutedPrompts(self.a @ self.b, router, rule)

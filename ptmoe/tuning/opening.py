@@ -19,13 +19,8 @@ from ptmoe.tuning.registry import load_method, method_params
 def open_adapter(folder: Path, info: BaseInfo, device: torch.device) -> PromptedLM:
     """Loads an adapter on its base model, on a device, in eval mode and in the base's precision.
 
-    Args:
-        folder: an adapter folder.
-        info: the base model; one that the adapter was not trained on is refused.
-        device: the device to answer on.
-
     Raises:
-        AdapterError: the folder is damaged or does not fit the base model.
+        AdapterError: the folder is damaged, does not fit the base model, or was trained on another.
         BaseModelError: the base model cannot be loaded.
     """
     model = PromptedLM.load(folder, info=info).to(device)
@@ -36,12 +31,7 @@ def open_adapter(folder: Path, info: BaseInfo, device: torch.device) -> Prompted
 
 
 def open_adapters(folders: Mapping[str, Path], info: BaseInfo, device: torch.device) -> dict[str, PromptedLM]:
-    """Loads several adapters of one base; those that leave the base as it is share one copy of it.
-
-    Args:
-        folders: name -> adapter folder.
-        info: the base model of all of them.
-        device: the device to answer on.
+    """Loads several adapters (name -> folder) of one base; those that leave the base as it is share one copy of it.
 
     Raises:
         AdapterError: a folder is damaged, or its adapter belongs to another base or to another precision of it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import warnings
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pydantic import ConfigDict, StrictStr
 from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry, meta_model
+from ptmoe.config.faults import suggestion
 from ptmoe.runtime.errors import ParamsError
 from ptmoe.tuning.method import Method, MethodParams, SoftPrompt
 from ptmoe.tuning.prefix import PrefixSource, attach
@@ -99,8 +99,7 @@ class PeftMethod(Method[PeftParams]):
             return SoftPrompt(made.expand(embeds.shape[0], -1, -1))
         length, heads = made.shape[1], self.config.num_attention_heads
         # [P, 2 L heads head_dim] -> [2 L, heads, P, head_dim], the order of peft's get_prompt.
-        layers = made.view(length, 2 * self.config.num_layers, heads, -1).permute(1, 2, 0, 3)
-        self._prefix.set(layers)
+        self._prefix.layers = made.view(length, 2 * self.config.num_layers, heads, -1).permute(1, 2, 0, 3)
         return super().soft_prompt(embeds, mask)
 
 
@@ -122,10 +121,9 @@ def peft_config(params: PeftParams, geometry: Geometry) -> Any:
     keys = params.model_dump(exclude={"peft_type"})
     for key in keys:
         if key not in allowed:
-            close = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
             raise ParamsError(
-                f"{key} is not a key of {config_class.__name__}; {hint}allowed: {', '.join(sorted(allowed))}"
+                f"{key} is not a key of {config_class.__name__}; {suggestion(key, allowed)}allowed: "
+                f"{', '.join(sorted(allowed))}"
             )
     if params.peft_type in PROMPT_ENCODERS:
         keys |= _prompt_sizes(params, geometry)

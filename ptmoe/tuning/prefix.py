@@ -25,19 +25,13 @@ _SUPPORTED = ("eager", "sdpa")
 
 
 class PrefixSource:
-    """Hands each layer its keys and values [heads, P, head_dim]; `set` is called once a forward pass."""
+    """Hands keys and values to the layers; set before each forward pass.
 
-    def __init__(self) -> None:
-        self._layers: Tensor | None = None
+    Attributes:
+        layers: [2 L, heads, P, head_dim]: key and value of layer 0, of layer 1, ...
+    """
 
-    def set(self, layers: Tensor) -> None:
-        """Takes [2 * L, heads, P, head_dim]: key and value of layer 0, of layer 1, ..."""
-        self._layers = layers
-
-    def of_layer(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Returns a layer's keys and values."""
-        assert self._layers is not None
-        return self._layers[2 * layer], self._layers[2 * layer + 1]
+    layers: Tensor
 
 
 def attach(base: PreTrainedModel, source: PrefixSource) -> None:
@@ -85,7 +79,7 @@ def _with_prefix(attention_of: Callable[[nn.Module], Callable[..., Any]]) -> Cal
     def attend(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        first_keys, first_values = module.__dict__[_OWNER].of_layer(module.layer_idx)
+        first_keys, first_values = module.__dict__[_OWNER].layers.unflatten(0, (-1, 2))[module.layer_idx]
         length = first_keys.shape[1]
         key = torch.cat([first_keys.to(key.dtype).expand(key.shape[0], -1, -1, -1), key], dim=2)
         value = torch.cat([first_values.to(value.dtype).expand(value.shape[0], -1, -1, -1), value], dim=2)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,54 +14,14 @@ from ptmoe.base.geometry import Geometry
 from ptmoe.base.hub import find_folder
 from ptmoe.base.model import BaseInfo, open_base
 from ptmoe.runtime.errors import BaseModelError, ParamsError
-from ptmoe.tuning.adapters import (
-    AdapterConfig,
-    base_of,
-    check_base,
-    check_tensors,
-    read_adapter,
-    write_adapter,
-)
+from ptmoe.tuning.adapters import AdapterConfig, base_of, check_base, check_tensors, read_adapter, write_adapter
 from ptmoe.tuning.fit import check_fit
-from ptmoe.tuning.joining import Joined, place
-from ptmoe.tuning.method import Method, Routing, SoftPrompt
+from ptmoe.tuning.joining import IGNORED, AnswerLoss, Joined, TextLogits, place
+from ptmoe.tuning.method import Method, SoftPrompt
 from ptmoe.tuning.registry import load_method, method_params
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-IGNORED = -100
-
-
-@dataclass(frozen=True)
-class TextLogits:
-    """The output of a forward pass without labels.
-
-    Attributes:
-        logits: [B, T, V] at the text's positions.
-        routing: None for a method without a router.
-    """
-
-    logits: Tensor
-    routing: Routing | None
-
-
-class AnswerLoss(NamedTuple):
-    """The output of a forward pass with labels; a tuple, so that ZeRO-3 finds the loss in it.
-
-    Attributes:
-        loss_sum: summed cross entropy of the answer tokens, float32.
-        num_tokens: number of answer tokens.
-        exact: [B] whether greedy decoding would give a row's answer token for token; None in training mode.
-        row_losses: [B] each row's part of `loss_sum`; None in training mode.
-        routing: None for a method without a router.
-    """
-
-    loss_sum: Tensor
-    num_tokens: Tensor
-    exact: Tensor | None
-    row_losses: Tensor | None
-    routing: Routing | None
 
 
 class PromptedLM(nn.Module):
@@ -116,7 +75,10 @@ class PromptedLM(nn.Module):
             raise ParamsError("init_text: needs the base's tokenizer; give tokenizer, or leave init_text out")
         geometry = Geometry.from_model(base)
         model = cls(base, load_method(method)(method_params(method, params), geometry))
-        start = embed_text(init_text, base, tokenizer)[0] if init_text and tokenizer else embed_random(base)
+        if init_text and tokenizer:
+            start = embed_text(init_text, base, tokenizer)[0]
+        else:
+            start = embed_random(geometry.vocab_size, base)
         model.method.initialise(start.cpu())
         return model
 
@@ -168,12 +130,8 @@ class PromptedLM(nn.Module):
         """Computes the loss of the answers, or the logits of the text.
 
         Args:
-            input_ids: [B, T].
-            attention_mask: [B, T].
-            labels: [B, T] the token at answer positions, -100 elsewhere. Logits are computed at answers only.
-            prompt_mask: [B, T] as in `join`; with labels the default leaves out the answers.
-            question_mask: [B, T] as in `join`.
-            prompt: [B, P, H] as in `join`.
+            labels: [B, T] the token at answer positions, -100 elsewhere. Logits are computed at answers only, and the
+                default of `prompt_mask` leaves them out. All else as in `join`.
         """
         if labels is not None and prompt_mask is None:
             prompt_mask = attention_mask.bool() & (labels == IGNORED)
@@ -189,17 +147,10 @@ class PromptedLM(nn.Module):
         finally:
             self._answers = None
         targets = targets.index_select(0, answers)
-        loss_sum = F.cross_entropy(logits.float(), targets, reduction="sum")
-        exact = row_losses = None
-        if not self.training:
-            row = answers // joined.inputs_embeds.shape[1]
-            # Greedy decoding generates the likeliest token after the right ones, as long as it has made no error.
-            exact = torch.ones(labels.shape[0], dtype=torch.bool, device=labels.device)
-            exact[row[logits.argmax(-1) != targets]] = False
-            losses = F.cross_entropy(logits.float(), targets, reduction="none")
-            row_losses = losses.new_zeros(labels.shape[0]).index_add(0, row, losses)
-        num_tokens = torch.tensor(targets.shape[0], device=targets.device)
-        return AnswerLoss(loss_sum, num_tokens, exact, row_losses, joined.routing)
+        output = AnswerLoss.of(logits, targets, joined.routing)
+        if self.training:
+            return output
+        return output.by_row(logits, targets, answers // joined.inputs_embeds.shape[1], labels.shape[0])
 
     def _logits(self, joined: Joined) -> Tensor:
         mask, positions = joined.attention_mask, joined.position_ids
@@ -218,43 +169,35 @@ class PromptedLM(nn.Module):
         question_mask: Tensor | None = None,
         **options: Any,
     ) -> Tensor:
-        """Returns new tokens alone, [B, at most max_new_tokens]; `options` are those of transformers' `generate`.
+        """Returns new tokens alone, [B, at most max_new_tokens], of rows [B, T] that are padded on the left.
 
-        Args:
-            input_ids: [B, T] padded on the left.
-            attention_mask: [B, T].
-            prompt_mask: [B, T] as in `join`.
-            question_mask: [B, T] as in `join`.
+        Masks are those of `join`, `options` those of transformers' `generate`.
         """
         joined = self.join(input_ids, attention_mask, prompt_mask, question_mask)
         return self.base.generate(  # type: ignore[operator]
             inputs_embeds=joined.inputs_embeds, attention_mask=joined.attention_mask, **options
         )
 
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Returns the trained parameters by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
     def trainable_state(self) -> dict[str, Tensor]:
         """Returns copies of the trained tensors by name, on the CPU."""
-        return {
-            name: parameter.detach().to("cpu", copy=True).contiguous()
-            for name, parameter in self.named_parameters()
-            if parameter.requires_grad
-        }
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in self.trained().items()}
 
     @torch.no_grad()
     def load_trainable_state(self, tensors: dict[str, Tensor]) -> None:
-        """Sets the trained tensors.
-
-        Raises:
-            AdapterError: names or shapes are not those of this model.
-        """
-        own = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-        check_tensors(dict(own), tensors)
+        """Sets the trained tensors; raises `AdapterError` when names or shapes are not those of this model."""
+        own = self.trained()
+        check_tensors(own, tensors)
         for name, parameter in own.items():
             parameter.copy_(tensors[name])
 
     @property
     def trainable_parameters(self) -> int:
         """The number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        return sum(parameter.numel() for parameter in self.trained().values())
 
     def save(
         self,

@@ -29,11 +29,7 @@ def load_method(name: str) -> type[Method[Any]]:
 
 
 def check_methods(blocks: Mapping[str, Any], where: str = "params.yaml") -> dict[str, MethodParams]:
-    """Validates methods' blocks by the schemas in the methods' files.
-
-    Args:
-        blocks: name -> block.
-        where: their file, for the message.
+    """Validates methods' blocks (name -> block, from the file `where`) by the schemas in the methods' files.
 
     Raises:
         ParamsError: with every key that is unknown, missing or has a value that is not allowed.

@@ -19,9 +19,7 @@ RANDOM_TOKENS = 256
 
 
 def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[torch.Tensor, list[int]]:
-    """Returns the float32 embeddings [n, H] of a text, as the first layer would see them, and its token ids.
-
-    No special tokens are added; the method itself cuts or repeats the text.
+    """Returns the float32 embeddings [n, H] of a text, and its token ids [n], of which none is a special token.
 
     Raises:
         BaseModelError: the tokenizer makes no token of the text.
@@ -32,12 +30,11 @@ def embed_text(text: str, base: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     return _embedded(ids, base), ids
 
 
-def embed_random(base: PreTrainedModel) -> torch.Tensor:
+def embed_random(vocab_size: int, base: PreTrainedModel) -> torch.Tensor:
     """Returns the float32 embeddings [256, H] of tokens that torch's global generator draws."""
     import torch
 
-    vocabulary: int = base.get_input_embeddings().weight.shape[0]  # type: ignore[assignment, union-attr]
-    return _embedded(torch.randint(vocabulary, (RANDOM_TOKENS,)).tolist(), base)
+    return _embedded(torch.randint(vocab_size, (RANDOM_TOKENS,)).tolist(), base)
 
 
 def _embedded(ids: list[int], base: PreTrainedModel) -> torch.Tensor:
@@ -71,11 +68,7 @@ def write_text_init(init_text: str, base_dir: Path, out: Path) -> None:
 
 
 def read_text_init(path: Path) -> tuple[str, torch.Tensor]:
-    """Returns the text and its embeddings [n, H] in float32.
-
-    Raises:
-        BaseModelError: the file is missing, damaged or changed since it was written.
-    """
+    """Returns the text and its float32 embeddings [n, H]; raises `BaseModelError` unless they are as written."""
     from safetensors import SafetensorError, safe_open
 
     try:

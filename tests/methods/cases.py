@@ -35,11 +35,13 @@ CASES: dict[str, dict[str, Any]] = {
     "untuned": {},
     "ft": {},
     "lora": LAYERS,
-    "hydralora": LAYERS | {"num_experts": 2, "router_bias": False},
+    "hydralora": LAYERS
+    | {"num_experts": 2, "router_bias": False, "router_learning_rate": 1.0, "router_temperature": 1.0},
     "pt": {"prompt_length": 6},
     "dpt": {"prompt_length": 6, "rank": 4, **SVD},
     "smop": {"prompt_length": 6, "num_experts": 2, "router_init": "orthogonal", **ROUTER, **LEARNT},
-    "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0},
+    "attempt": {"prompt_length": 6, "num_experts": 2, "projection_dim": 3, "temperature": 1.0}
+    | {"router_learning_rate": 1.0, "balance_loss": 0.0},
     "ptmoe": PTMOE,
     "ptmoe_routed": ROUTED_PTMOE,
     # Not selective, so that three rows reach the routers of both groups.

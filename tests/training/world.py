@@ -27,6 +27,8 @@ PARAMS: dict[str, dict[str, Any]] = {
         "alpha": 4,
         "num_experts": 2,
         "router_bias": False,
+        "router_learning_rate": 1.0,
+        "router_temperature": 1.0,
         "target_modules": ["q_proj", "v_proj"],
     },
     "pt": {"prompt_length": 4},

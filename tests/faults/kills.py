@@ -123,6 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = clone(ROOT, Path(folder) / "ptmoe")
+        project.commit("the project")
         wipe(project)
         project.set(**SMALL)
         project.commit("small grid")

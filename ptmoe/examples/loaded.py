@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
         columns = _columns(table, rows.column_names)
         with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
             used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))
-            for number, row in enumerate(used, 1):
+            for number, row in enumerate(_rows(used, table.path), 1):
                 values: dict[str, Any] = {key: row[column] for key, column in columns.items()}
                 values |= {"answers": _texts(values["answers"])} | {
                     key: _text(values[key]) for key in ("id", "group") if key in values
@@ -58,6 +59,13 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
                 own(Record(values, f"{table.path}, row {number}"), name)
                 lines.write(json.dumps(values, ensure_ascii=False) + "\n")
     return origin + left, [out]
+
+
+def _rows(used: Dataset, path: str) -> Iterator[Any]:
+    try:
+        yield from used
+    except UnicodeDecodeError as error:  # Arrow looks at a text only when it is taken out
+        raise DataError(f"{path} holds a text that is not UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
 def _found(key: str, table: TableParams) -> tuple[Path, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ptmoe.config.faults import suggestion
 from ptmoe.config.params import DataParams, TableParams, read_yaml
 from ptmoe.runtime.errors import DataError, ParamsError
 
@@ -136,10 +136,8 @@ def _use(name: str, role: Role, key: str, data: DataParams) -> Use:
     if name not in known:
         if local:
             return Use(name, OWN_SOURCE, role, local)
-        close = difflib.get_close_matches(name, [*known, *data.files], n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
         raise ParamsError(
-            f"data.{key}: unknown source {name!r}; {hint}known: {', '.join(known)}; "
+            f"data.{key}: unknown source {name!r}; {suggestion(name, [*known, *data.files])}known: {', '.join(known)}; "
             f"or give its file under data.files.{name}"
         )
     source = known[name]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptmoe.config.params import ColumnParams, TableParams
+from ptmoe.config.params import TableParams
 from ptmoe.examples.converters.own import own
 from ptmoe.examples.records import Record, check_expansion
 from ptmoe.examples.tables import quiet
@@ -30,15 +30,7 @@ _CARD = "README.md"
 
 
 def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[Path]]:
-    """Puts the rows of a table into `<folder>/<name>.jsonl`.
-
-    Args:
-        name: the source's name.
-        table: where it is and what its columns mean.
-        folder: an empty folder.
-
-    Returns:
-        where the rows came from, in words, and the file.
+    """Puts the rows of a table into `<folder>/<name>.jsonl`; returns where they came from, in words, and the file.
 
     Raises:
         DataError: the table cannot be read, lacks a column, or a row is not a question with an answer.
@@ -47,15 +39,18 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
     out = folder / f"{name}.jsonl"
     with scratch_folder(folder) as cache:
         rows, left = _read(path, table, str(cache))
-        rows = rows.flatten()
-        columns = _columns(table, rows.column_names)
+        rows, columns = rows.flatten(), _columns(table)
+        for key, column in columns.items():
+            if column not in rows.column_names:
+                has = ", ".join(sorted(rows.column_names))
+                raise DataError(f"{table.path} has no column {column!r} for columns.{key}; it has {has}")
         with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
             used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))
             for number, row in enumerate(_rows(used, table.path), 1):
                 values: dict[str, Any] = {key: row[column] for key, column in columns.items()}
-                values |= {"answers": _texts(values["answers"])} | {
-                    key: _text(values[key]) for key in ("id", "group") if key in values
-                }
+                answers = values["answers"] if isinstance(values["answers"], list) else [values["answers"]]
+                values["answers"] = [_text(answer) for answer in answers if answer is not None]
+                values |= {key: _text(values[key]) for key in ("id", "group") if key in values}
                 own(Record(values, f"{table.path}, row {number}"), name)
                 lines.write(json.dumps(values, ensure_ascii=False) + "\n")
     return origin + left, [out]
@@ -114,7 +109,7 @@ def _splits(path: Path, table: TableParams, cache: str) -> tuple[dict[str, Datas
     if kind == "csv":
         # As written: neither `007` nor `NA` nor an empty cell is anything but a text.
         config: Any = builder.config
-        config.converters, config.keep_default_na = dict.fromkeys(_named(table.columns).values(), str), False
+        config.converters, config.keep_default_na = dict.fromkeys(_columns(table).values(), str), False
     builder.download_and_prepare()
     made: Any = builder.as_dataset()
     used: Any = builder.config.data_files or {}
@@ -122,24 +117,10 @@ def _splits(path: Path, table: TableParams, cache: str) -> tuple[dict[str, Datas
     return made, unread(path, [Path(file) for files in used.values() for file in files], packed) if not pattern else ""
 
 
-def _named(columns: ColumnParams) -> dict[str, str]:
-    return {key: column for key, column in columns.model_dump().items() if column}
-
-
-def _columns(table: TableParams, present: list[str]) -> dict[str, str]:
-    columns = _named(table.columns)
-    for key, column in columns.items():
-        if column not in present:
-            raise DataError(
-                f"{table.path} has no column {column!r} for columns.{key}; it has {', '.join(sorted(present))}"
-            )
-    return columns
+def _columns(table: TableParams) -> dict[str, str]:
+    return {key: column for key, column in table.columns.model_dump().items() if column}
 
 
 def _text(value: Any) -> Any:
     """Makes a text of a number; what is neither is left for `own` to refuse."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _texts(value: Any) -> Any:
-    return [_text(each) for each in (value if isinstance(value, list) else [value]) if each is not None]

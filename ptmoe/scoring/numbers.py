@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from fractions import Fraction
 
 _UNSIGNED = r"(?:(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?![\d\w]))?"
@@ -20,19 +19,8 @@ _NUMBER = re.compile(
     )""",
     re.VERBOSE,
 )
-_VULGAR_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-_SHORT_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)")
-_DOLLAR = re.compile(r"\\?\$(?=[\d.,\\+-])")
 # What may surround a number that is the whole text; a decimal point or a LaTeX command before it stays.
 _FRAME = re.compile(r"^[\s\[($]+(?=[-+.\d\\])|[\s\])$%.\\]+$")
-
-
-def _in_plain_signs(text: str) -> str:
-    """Rewrites signs that have an ASCII form: the minus sign, vulgar fractions, LaTeX thousands and short fractions."""
-    text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\!", "").replace("\\,", "")
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    text = _VULGAR_FRACTION.sub(lambda sign: " " + unicodedata.normalize("NFKC", sign[0]).replace("\u2044", "/"), text)
-    return _DOLLAR.sub("", _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text))
 
 
 def _fraction(text: str) -> Fraction:
@@ -58,6 +46,6 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def parse_number(text: str) -> Fraction | None:
-    """Returns the number that a text is as a whole (`$1,234.50`, `[3/4]`, `-\\frac{1}{2}`, `50\\%`), else None."""
-    match = _NUMBER.fullmatch(_FRAME.sub("", _in_plain_signs(text).strip()))
+    """Returns the number that a normal form is as a whole (`1,234.50`, `[3/4]`, `-\\frac{1}{2}`), else None."""
+    match = _NUMBER.fullmatch(_FRAME.sub("", text.strip()))
     return _value(match) if match else None

@@ -106,7 +106,7 @@ def _pinned(files: list[Path], pins: Mapping[str, str]) -> list[Path]:
 
 
 def _listed(manifest: bytes, where: str, place: Place) -> dict[str, str]:
-    """Returns name and SHA-256 of a mirror's files; its commit must be the one that the place names, if it names one."""
+    """Returns name and SHA-256 of a mirror's files; its commit must be the one that the place names, if any."""
     try:
         found = parse_json(manifest)
         sums, origin = {entry["name"]: entry["sha256"] for entry in found["files"]}, str(found.get("from"))

@@ -82,7 +82,7 @@ class Source(_Entry):
         datasets: data set -> number of rows required, in the order of the tables; empty where it is not known.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
-        rows_sha256: what the rows must be whichever place they come from (`download.rows_sha256`); empty where unknown.
+        rows_sha256: of the rows in any order, from whichever place (as in manifest.json); empty where unknown.
         partial: rows that cannot be scored may be left out of a test set; they are counted.
         places: where the files are, the preferred place first.
     """

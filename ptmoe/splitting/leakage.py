@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,18 @@ class Prints:
     """
 
     columns: dict[str, Any] = field(default_factory=lambda: {name: array("Q") for name in COLUMNS})
-    _last_context: tuple[str, str] = ("", "")
 
     def add(self, example: Example) -> None:
-        # Questions on one passage follow one another, and a passage is long.
-        if example.context != self._last_context[0]:
-            self._last_context = (example.context, digest(one_line(example.context)))
-        context = self._last_context[1] if example.context else ""
-        question = normalised(example.question)
-        texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
-        for name, parts in zip(COLUMNS, texts, strict=True):
-            empty = name == "context" and not context
-            self.columns[name].append(0 if empty else int(digest(*parts), 16))
+        context, question = _print_of(example.context), normalised(example.question)
+        prints = {
+            "question": digest(example.question),
+            "normalised_question": digest(question),
+            "context": digest(context) if context else "0",
+            "row": digest(question, context),
+            "group": digest(example.group),
+        }
+        for name, value in prints.items():
+            self.columns[name].append(int(value, 16))
 
     def take(self, rows: np.ndarray) -> Prints:
         """Returns the prints of some rows [n]."""
@@ -46,6 +47,11 @@ class Prints:
 
     def __len__(self) -> int:
         return len(self.columns["row"])
+
+
+@lru_cache(maxsize=1)  # questions on one passage follow one another, and a passage is long
+def _print_of(context: str) -> str:
+    return digest(one_line(context)) if context else ""
 
 
 def overlap(known: Prints, asked: Prints) -> dict[str, int]:
@@ -73,13 +79,9 @@ def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict
 
 
 def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None:
-    """Adds to every pair the rows whose question is nearly one of the other set, `near_duplicates`.
+    """Adds to every pair of `leakage` the rows whose question is nearly one of the other set; `files` has each set's.
 
     They are only reported: most are the same problem with other numbers, which a test may ask.
-
-    Args:
-        pairs: what `leakage` returned.
-        files: set -> its parquet file.
     """
     questions = {
         name: [normalised(text) for text in parquet.read_table(path, columns=["question"])["question"].to_pylist()]
@@ -95,11 +97,7 @@ def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None
 
 
 def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: float) -> None:
-    """Fails when more than `max_leakage` percent of a set is also in another.
-
-    Raises:
-        DataError: names the pairs.
-    """
+    """Raises `DataError`, which names the pairs, when more than `max_leakage` percent of a set is also in another."""
     percents = {pair: 100 * counts["leaked"] / max(counts["rows"], 1) for pair, counts in pairs.items()}
     over = [f"{pair}: {percent:.2f}%" for pair, percent in percents.items() if percent > max_leakage]
     if over:

@@ -53,13 +53,7 @@ class Rows:
 
 
 def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
-    """Writes train, validation and test rows of a task.
-
-    Args:
-        task: the task's name, for messages.
-        data: its sources and sizes.
-        raw: the folder that `download_task` wrote.
-        out: the stage's output folder.
+    """Writes train, validation and test rows of a task, from the folder that `download_task` wrote.
 
     Raises:
         DataError: a raw file is missing or malformed, there are too few rows, or too many are in two sets.

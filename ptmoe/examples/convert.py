@@ -91,16 +91,15 @@ def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example
     named: dict[str, Path] = {}
     for path in files:
         form = form_of(path, source.converter)
-        columns = frozenset() if form.own else form.columns | form.optional
         # A record may name its data set itself; where it does not, the source or else the file does.
         dataset = path.name.split(".")[0]
         if len(source.datasets) == 1:
             dataset = next(iter(source.datasets))
-        elif form.own and len(files) == 1:
+        elif source.converter == "own" and len(files) == 1:
             dataset = name
         elif (other := named.setdefault(dataset, path)) != path:
             raise DataError(f"{other.name} and {path.name} would both be the data set {dataset!r}; rename one of them")
-        yield from _named(form, read_records(path, columns), dataset)
+        yield from _named(form, read_records(path, form.columns | form.optional), dataset)
 
 
 def _named(form: Form, records: Iterator[Record], dataset: str) -> Iterator[Example | Unusable]:

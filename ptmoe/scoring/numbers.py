@@ -1,4 +1,4 @@
-"""Numbers in text, read exactly: thousands, decimals, fractions, mixed numbers and their LaTeX forms."""
+"""Numbers in normal forms, read exactly (thousands, decimals, fractions, mixed numbers, LaTeX) and compared."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _NUMBER = re.compile(
     )""",
     re.VERBOSE,
 )
-# What may surround a number that is the whole text; a decimal point or a LaTeX command before it stays.
-_FRAME = re.compile(r"^[\s\[($]+(?=[-+.\d\\])|[\s\])$%.\\]+$")
+TOLERANCE = Fraction(1, 10_000)
 
 
 def _fraction(text: str) -> Fraction:
@@ -45,7 +44,17 @@ def _value(match: re.Match[str]) -> Fraction | None:
     return -size if part["sign"] == "-" else size
 
 
-def parse_number(text: str) -> Fraction | None:
-    """Returns the number that a normal form is as a whole (`1,234.50`, `[3/4]`, `-\\frac{1}{2}`), else None."""
-    match = _NUMBER.fullmatch(_FRAME.sub("", text.strip()))
+def number(text: str) -> Fraction | None:
+    """Returns the number that a normal form is as a whole (`1,234.50`, `-\\frac{1}{2}`); `(12,102)` is a pair."""
+    match = None if text[:1] in ("(", "[") else _NUMBER.fullmatch(text.rstrip(" .)]\\"))
     return _value(match) if match else None
+
+
+def close(given: Fraction, gold: Fraction) -> bool:
+    """Tells whether two numbers are equal: integers exactly, others within a relative 1e-4.
+
+    A tolerance for integers would accept 10001 for 10000.
+    """
+    if given.denominator == gold.denominator == 1:
+        return given == gold
+    return abs(given - gold) <= TOLERANCE * max(abs(given), abs(gold))

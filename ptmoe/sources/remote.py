@@ -98,7 +98,7 @@ def fetch_url(url: str, name: str, sha256: str) -> Path:
 
     key, folder = hashlib.sha256(url.encode()).hexdigest()[:12], cache_folder()
     cached = folder / f"{key}-{name}"
-    if cached.is_file() and sha256 in ("", sha256_of(cached)):
+    if cached.is_file() and (not sha256 or sha256_of(cached) == sha256):
         return cached
     if offline():
         raise DataError(f"{url}: offline, and not in the cache {folder}; {_ADVICE}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Tables only: other forms of `datasets` hold pictures, or unpack what they find.
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
-_CARD = "README.md"
+_PACKED = tuple(f"{ending}{packed}" for ending in ENDINGS for packed in ("", ".gz"))
 
 
 def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[Path]]:
@@ -66,13 +66,12 @@ def _rows(used: Dataset, path: str) -> Iterator[Any]:
 def _found(key: str, table: TableParams) -> tuple[Path, str]:
     """Returns the file or folder on this machine, from the Hub where `revision` says so, and where it is from."""
     if table.revision:
-        patterns = [_CARD, *(f"*{ending}{packed}" for ending in ENDINGS for packed in ("", ".gz"))]
-        snapshot = fetch_snapshot(table.path, table.revision, patterns)
+        snapshot = fetch_snapshot(table.path, table.revision, ["README.md", *(f"*{ending}" for ending in _PACKED)])
         return snapshot, f"{table.path} at {snapshot.name}"
     path = Path(table.path)
     if not path.exists():
         raise DataError(f"{key}: {path} does not exist; give a file, a folder, or an id on the Hub with its revision")
-    if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(ENDINGS):
+    if path.is_file() and not path.name.lower().endswith(_PACKED):
         raise DataError(f"{key}: {path} has an unknown format; allowed: {', '.join(ENDINGS)}, also with .gz")
     return path, f"local {path}"
 
@@ -113,8 +112,7 @@ def _splits(path: Path, table: TableParams, cache: str) -> tuple[dict[str, Datas
     builder.download_and_prepare()
     made: Any = builder.as_dataset()
     used: Any = builder.config.data_files or {}
-    packed = tuple(f"{ending}{gz}" for ending in ENDINGS for gz in ("", ".gz"))
-    return made, unread(path, [Path(file) for files in used.values() for file in files], packed) if not pattern else ""
+    return made, "" if pattern else unread(path, [Path(file) for files in used.values() for file in files], _PACKED)
 
 
 def _columns(table: TableParams) -> dict[str, str]:

@@ -14,7 +14,6 @@ from ptmoe.config.params import DataParams, TableParams, read_yaml
 from ptmoe.runtime.errors import DataError, ParamsError
 
 SOURCES_FILE = Path(__file__).with_name("sources.yaml")
-OWN_FOLDER = "data/own/"
 
 Domain = Literal["in-domain", "out-of-domain"]
 Role = Literal["train", "in-domain", "out-of-domain"]

@@ -64,13 +64,14 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
         train, validation, left_out = choose(keys, groups, data.validation_rows, data.train_rows)
         if not len(train):
             raise DataError(f"{task}: of {len(keys)} rows validation takes all; lower validation_rows or add rows")
-        known = [rows.write(out / "train.parquet", train), rows.write(out / "validation.parquet", validation)]
+        trained = rows.write(out / "train.parquet", train)
+        validated = rows.write(out / "validation.parquet", validation)
         for use in found:
             if use.role != "train":
                 rows = _stored(_examples([use], raw, tallies), scratch / f"{use.name}.arrow")
                 asked += len(rows.hashes)
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
-    pairs = leakage(*known, tests)
+    pairs = leakage(trained, validated, tests)
     names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}
     count_near(pairs, {name: out / f"{place}.parquet" for name, place in names.items()})
     write_json(out / "datasets.json", datasets)

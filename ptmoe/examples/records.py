@@ -93,7 +93,7 @@ def container(path: Path) -> str:
     Raises:
         DataError: the file's name ends in none of `CONTAINERS`.
     """
-    for ending in sorted(CONTAINERS, key=len, reverse=True):
+    for ending in CONTAINERS:
         if path.name.lower().endswith(ending):
             return ending.removesuffix(".gz")
     raise DataError(f"{path.name} has an unknown format; allowed: {', '.join(CONTAINERS)}")
@@ -109,7 +109,7 @@ def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[
     if kind == ".parquet":
         yield from _read_parquet(path, columns)
         return
-    with _Expanded.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+    with io.BufferedReader(_Expanded(path)) if path.name.lower().endswith(".gz") else path.open("rb") as file:
         reader = {".jsonl": _read_lines, ".json": _read_json, ".xml": _read_xml}[kind]
         try:
             yield from reader(file, path.name)
@@ -123,10 +123,6 @@ class _Expanded(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self._file, self._name = gzip.GzipFile(path), path.name
         self._left = max(FREE_BYTES, LARGEST_RATIO * path.stat().st_size)
-
-    @classmethod
-    def open(cls, path: Path) -> io.BufferedReader:
-        return io.BufferedReader(cls(path))
 
     def readable(self) -> bool:
         return True
@@ -149,7 +145,7 @@ def check_expansion(path: Path) -> None:
     """Reads gzip and parquet files of a file or folder once, for a reader that sets no bound; raises `DataError`."""
     for packed in [path] if path.is_file() else sorted(path.rglob("*")):
         if packed.name.lower().endswith(".gz"):
-            with _Expanded.open(packed) as file:
+            with io.BufferedReader(_Expanded(packed)) as file:
                 while file.read(_CHUNK_BYTES):
                     pass
         elif packed.name.lower().endswith(".parquet"):

@@ -50,9 +50,8 @@ _FIRST_USE = [
 def equal(given: str, gold: str, mathematics: bool = True, effort: Effort | None = None) -> bool:
     """Tells whether two normal forms are equal.
 
-    Args:
-        mathematics: ask math-verify where numbers, words and lists do not decide.
-        effort: what math-verify may spend; by default `CALLS`.
+    With `mathematics` math-verify is asked where numbers, words and lists do not decide; `effort` (by default `CALLS`)
+    is what it may spend.
     """
     if not given or not gold:
         return False

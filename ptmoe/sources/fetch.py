@@ -26,12 +26,8 @@ def place_files(
 ) -> tuple[str, list[Path]]:
     """Puts the files of a place into an empty folder; returns where they came from, in words, and the files.
 
-    Args:
-        name: the source's name.
-        place: where they are; a string is a local file or folder.
-        mirror: a folder or URL that replaces the Hub and all URLs, or `none`.
-        folder: the empty folder.
-        pins: file name -> SHA-256 that sources.yaml states; they count for a mirror's files too.
+    A string is a local file or folder. A mirror other than `none` replaces the Hub and all URLs; `pins` (file name ->
+    SHA-256, as sources.yaml states them) count for its files too.
 
     Raises:
         DataError: the files are not available there, or incomplete.

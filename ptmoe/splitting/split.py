@@ -119,10 +119,8 @@ def choose(
     more group reshuffles all of them; here the other groups keep their places.
 
     Args:
-        keys: [rows] hash of each row.
-        groups: [rows] hash of each row's group.
-        validation_rows: rows wanted for validation.
-        train_rows: the most rows for training; 0 for all.
+        keys, groups: [rows] hash of each row, and of its group.
+        validation_rows, train_rows: rows wanted for validation, and the most for training (0 for all).
 
     Returns:
         train [n] and validation [m] as row numbers in the order of their hash, and how many rows each limit left out.

@@ -21,6 +21,8 @@ from ptmoe.config.fields import Amount, Block, Count, Name, NonNegative, Percent
 from ptmoe.runtime.errors import ParamsError
 
 METHODS = Path(__file__).parents[1] / "methods"
+# Levels of a YAML file; ours have seven.
+DEEPEST = 50
 
 
 class ScoreParams(Block):
@@ -71,8 +73,8 @@ class BaseParams(Block):
 class ColumnParams(Block):
     """The columns of a table; `answers.text` names a field inside a column."""
 
-    question: StrictStr
-    answers: StrictStr
+    question: Annotated[StrictStr, Field(min_length=1)]
+    answers: Annotated[StrictStr, Field(min_length=1)]
     context: StrictStr = ""
     target: StrictStr = ""
     id: StrictStr = ""
@@ -290,13 +292,20 @@ def _named(blocks: dict[str, Any], name: str, what: str) -> Any:
 
 
 class _Composer(Composer):
-    """Composes without aliases, a few lines of which can stand for any number of values."""
+    """Composes without aliases, a few lines of which can stand for any number of values, and bounds nesting."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.parser.check_event(AliasEvent):
             alias = self.parser.peek_event()
             raise YAMLError(f"*{alias.anchor} in line {alias.start_mark.line + 1} is an alias; write the value out")
-        return super().compose_node(parent, index)
+        if self.depth == DEEPEST:
+            raise YAMLError(f"values are nested over {DEEPEST} deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def read_yaml(path: str | Path, aliases: bool = False) -> dict[str, Any]:

@@ -48,17 +48,16 @@ class Tally:
         return self.rows[dataset] + sum(self.dropped.get(dataset, Counter()).values())
 
     @property
-    def datasets(self) -> list[str]:
-        return list(dict.fromkeys([*self.rows, *self.dropped]))
+    def datasets(self) -> dict[str, None]:
+        return dict.fromkeys([*self.rows, *self.dropped])
 
     def in_words(self) -> str:
         """Returns the counts as the end of a line of the console, e.g. `; SQuAD: 3 no answers`; mostly empty."""
-        left_out = [(f"{name}: ", *each) for name, reasons in self.dropped.items() for each in reasons.items()]
-        left_out += [("", *each) for each in self.selected_out.items()]
-        named = [f"{name}{count} {reason}" for name, reason, count in left_out]
-        if self.renamed:
-            named.append(f"{self.renamed} repeated ids with a number added")
-        return "".join(f"; {each}" for each in named)
+        dropped = [(name, each) for name, reasons in self.dropped.items() for each in reasons.items()]
+        words = [f"; {name}: {count} {reason}" for name, (reason, count) in dropped]
+        words += [f"; {count} {reason}" for reason, count in self.selected_out.items()]
+        words += [f"; {self.renamed} repeated ids with a number added"] if self.renamed else []
+        return "".join(words)
 
     def summary(self) -> dict[str, Any]:
         """Returns the counts as plain JSON."""
@@ -92,16 +91,15 @@ def _converted(name: str, source: Source, files: list[Path]) -> Iterator[Example
     named: dict[str, Path] = {}
     for path in files:
         form = form_of(path, source.converter)
-        columns = frozenset() if form.own else form.columns | form.optional
         # A record may name its data set itself; where it does not, the source or else the file does.
         dataset = path.name.split(".")[0]
         if len(source.datasets) == 1:
             dataset = next(iter(source.datasets))
-        elif form.own and len(files) == 1:
+        elif source.converter == "own" and len(files) == 1:
             dataset = name
         elif (other := named.setdefault(dataset, path)) != path:
             raise DataError(f"{other.name} and {path.name} would both be the data set {dataset!r}; rename one of them")
-        yield from _named(form, read_records(path, columns), dataset)
+        yield from _named(form, read_records(path, form.columns | form.optional), dataset)
 
 
 def _named(form: Form, records: Iterator[Record], dataset: str) -> Iterator[Example | Unusable]:
@@ -124,14 +122,10 @@ def _named(form: Form, records: Iterator[Record], dataset: str) -> Iterator[Exam
 
 
 def examples_of(name: str, source: Source, files: list[Path], training: bool, tally: Tally) -> Iterator[Example]:
-    """Yields a source's examples in the order of its files and counts them.
+    """Yields a source's examples in the order of its files and counts them in `tally`.
 
-    Args:
-        name: the source's name; names the data set where nothing else does.
-        source: its entry in sources.yaml.
-        files: its raw files.
-        training: whether the examples are trained on and so need a target; a test example has none.
-        tally: is filled while the examples are taken.
+    An example that is trained on needs a target; a test example has none. The source's name is that of its data set
+    where nothing else is.
 
     Raises:
         DataError: a record is malformed or an own id occurs twice.

@@ -21,13 +21,7 @@ from ptmoe.sources.registry import Place, Use, uses
 
 
 def download_task(task: str, data: DataParams, mirror: str, out: Path) -> None:
-    """Fetches every source of a task into `out/<source>/` and checks it.
-
-    Args:
-        task: the task's name, for messages.
-        data: its sources.
-        mirror: a folder or URL that holds `<source>/<file>`, or `none`.
-        out: the stage's output folder.
+    """Fetches every source of a task into `out/<source>/`, from a mirror unless that is `none`, and checks it.
 
     Raises:
         ParamsError: a source is unknown or used against its role.
@@ -78,16 +72,11 @@ def _survey(use: Use, files: list[Path]) -> tuple[dict[str, Any], Tally]:
     if not contained:
         raise DataError(f"{use.name}: no question holds {use.source.contains!r}, so these are not the paper's rows")
     _check_sizes(use, tally)
-    found = rows_sha256(rows)
+    found = hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
     if use.source.rows_sha256 not in ("", found) and not use.local:
         raise DataError(f"{use.name}: its rows have the SHA-256 {found}, expected {use.source.rows_sha256}")
     described = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
     return tally.summary() | {"rows_sha256": found, "files": described}, tally
-
-
-def rows_sha256(rows: list[str]) -> str:
-    """Returns the SHA-256 of rows, in any order, from the digest of each one's data set, question and gold answers."""
-    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
 def _check_sizes(use: Use, tally: Tally) -> None:
@@ -95,16 +84,15 @@ def _check_sizes(use: Use, tally: Tally) -> None:
     expected = use.source.datasets
     if use.local:
         expected = {name: rows for name, rows in expected.items() if name in tally.datasets}
-    different = [
+    different = "; ".join(
         f"{name}: {tally.found(name)} rows, expected {expected.get(name, 0)}"
-        for name in [*expected, *(name for name in tally.datasets if name not in expected)]
+        for name in dict.fromkeys([*expected, *tally.datasets])
         if expected and tally.found(name) != expected.get(name, 0)
-    ]
+    )
     if use.local:
         if different:
-            say(f"  {use.name}: not the published size ({'; '.join(different)})")
-        return
-    if different:
-        raise DataError(f"{use.name}: {'; '.join(different)}")
-    if use.role != "train" and tally.dropped and not use.source.partial:
+            say(f"  {use.name}: not the published size ({different})")
+    elif different:
+        raise DataError(f"{use.name}: {different}")
+    elif use.role != "train" and tally.dropped and not use.source.partial:
         raise DataError(f"{use.name}: a test set must be whole, but rows cannot be used: {tally.summary()['dropped']}")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import glob
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptmoe.config.params import ColumnParams, TableParams
+from ptmoe.config.params import TableParams
 from ptmoe.examples.converters.own import own
 from ptmoe.examples.records import Record, check_expansion
 from ptmoe.examples.tables import quiet
@@ -25,19 +26,11 @@ if TYPE_CHECKING:
 
 # Tables only: other forms of `datasets` hold pictures, or unpack what they find.
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
-_CARD = "README.md"
+_PACKED = tuple(f"{ending}{packed}" for ending in ENDINGS for packed in ("", ".gz"))
 
 
 def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[Path]]:
-    """Puts the rows of a table into `<folder>/<name>.jsonl`.
-
-    Args:
-        name: the source's name.
-        table: where it is and what its columns mean.
-        folder: an empty folder.
-
-    Returns:
-        where the rows came from, in words, and the file.
+    """Puts the rows of a table into `<folder>/<name>.jsonl`; returns where they came from, in words, and the file.
 
     Raises:
         DataError: the table cannot be read, lacks a column, or a row is not a question with an answer.
@@ -46,30 +39,39 @@ def fetch_table(name: str, table: TableParams, folder: Path) -> tuple[str, list[
     out = folder / f"{name}.jsonl"
     with scratch_folder(folder) as cache:
         rows, left = _read(path, table, str(cache))
-        rows = rows.flatten()
-        columns = _columns(table, rows.column_names)
+        rows, columns = rows.flatten(), _columns(table)
+        for key, column in columns.items():
+            if column not in rows.column_names:
+                has = ", ".join(sorted(rows.column_names))
+                raise DataError(f"{table.path} has no column {column!r} for columns.{key}; it has {has}")
         with whole_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
             used: Any = rows.select_columns(list(dict.fromkeys(columns.values())))
-            for number, row in enumerate(used, 1):
+            for number, row in enumerate(_rows(used, table.path), 1):
                 values: dict[str, Any] = {key: row[column] for key, column in columns.items()}
-                values |= {"answers": _texts(values["answers"])} | {
-                    key: _text(values[key]) for key in ("id", "group") if key in values
-                }
+                answers = values["answers"] if isinstance(values["answers"], list) else [values["answers"]]
+                values["answers"] = [_text(answer) for answer in answers if answer is not None]
+                values |= {key: _text(values[key]) for key in ("id", "group") if key in values}
                 own(Record(values, f"{table.path}, row {number}"), name)
                 lines.write(json.dumps(values, ensure_ascii=False) + "\n")
     return origin + left, [out]
 
 
+def _rows(used: Dataset, path: str) -> Iterator[Any]:
+    try:
+        yield from used
+    except UnicodeDecodeError as error:  # Arrow looks at a text only when it is taken out
+        raise DataError(f"{path} holds a text that is not UTF-8 ({error.reason}); save it as UTF-8") from None
+
+
 def _found(key: str, table: TableParams) -> tuple[Path, str]:
     """Returns the file or folder on this machine, from the Hub where `revision` says so, and where it is from."""
     if table.revision:
-        patterns = [_CARD, *(f"*{ending}{packed}" for ending in ENDINGS for packed in ("", ".gz"))]
-        snapshot = fetch_snapshot(table.path, table.revision, patterns)
+        snapshot = fetch_snapshot(table.path, table.revision, ["README.md", *(f"*{ending}" for ending in _PACKED)])
         return snapshot, f"{table.path} at {snapshot.name}"
     path = Path(table.path)
     if not path.exists():
         raise DataError(f"{key}: {path} does not exist; give a file, a folder, or an id on the Hub with its revision")
-    if path.is_file() and not path.name.lower().removesuffix(".gz").endswith(ENDINGS):
+    if path.is_file() and not path.name.lower().endswith(_PACKED):
         raise DataError(f"{key}: {path} has an unknown format; allowed: {', '.join(ENDINGS)}, also with .gz")
     return path, f"local {path}"
 
@@ -106,32 +108,17 @@ def _splits(path: Path, table: TableParams, cache: str) -> tuple[dict[str, Datas
     if kind == "csv":
         # As written: neither `007` nor `NA` nor an empty cell is anything but a text.
         config: Any = builder.config
-        config.converters, config.keep_default_na = dict.fromkeys(_named(table.columns).values(), str), False
+        config.converters, config.keep_default_na = dict.fromkeys(_columns(table).values(), str), False
     builder.download_and_prepare()
     made: Any = builder.as_dataset()
     used: Any = builder.config.data_files or {}
-    packed = tuple(f"{ending}{gz}" for ending in ENDINGS for gz in ("", ".gz"))
-    return made, unread(path, [Path(file) for files in used.values() for file in files], packed) if not pattern else ""
+    return made, "" if pattern else unread(path, [Path(file) for files in used.values() for file in files], _PACKED)
 
 
-def _named(columns: ColumnParams) -> dict[str, str]:
-    return {key: column for key, column in columns.model_dump().items() if column}
-
-
-def _columns(table: TableParams, present: list[str]) -> dict[str, str]:
-    columns = _named(table.columns)
-    for key, column in columns.items():
-        if column not in present:
-            raise DataError(
-                f"{table.path} has no column {column!r} for columns.{key}; it has {', '.join(sorted(present))}"
-            )
-    return columns
+def _columns(table: TableParams) -> dict[str, str]:
+    return {key: column for key, column in table.columns.model_dump().items() if column}
 
 
 def _text(value: Any) -> Any:
     """Makes a text of a number; what is neither is left for `own` to refuse."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _texts(value: Any) -> Any:
-    return [_text(each) for each in (value if isinstance(value, list) else [value]) if each is not None]

@@ -6,14 +6,17 @@ the rest of it cannot be trusted.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 from xml.etree import ElementTree
 
 from ptmoe.runtime.errors import DataError
@@ -21,8 +24,13 @@ from ptmoe.runtime.parquet import FREE_BYTES, LARGEST_RATIO, bounded_batches
 from ptmoe.runtime.strict_json import DECODER, check_characters, parse_json
 from ptmoe.sources.raw import CONTAINERS
 
-_CHUNK_CHARACTERS = 1 << 20
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+_CHUNK_BYTES = 1 << 20
 LARGEST_RECORD = 1 << 25
+# What may stand before the first and between any two records of a list.
+_BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
 _REQUIRED: Any = object()
 _NAMES = {str: "a string", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
 
@@ -85,18 +93,14 @@ def container(path: Path) -> str:
     Raises:
         DataError: the file's name ends in none of `CONTAINERS`.
     """
-    for ending in sorted(CONTAINERS, key=len, reverse=True):
+    for ending in CONTAINERS:
         if path.name.lower().endswith(ending):
             return ending.removesuffix(".gz")
     raise DataError(f"{path.name} has an unknown format; allowed: {', '.join(CONTAINERS)}")
 
 
 def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[Record]:
-    """Streams the records of a file.
-
-    Args:
-        path: the file; its name tells the container.
-        columns: the only columns to read from a parquet file; empty for all.
+    """Streams the records of a file, whose name tells the container; of parquet only these columns, if any are given.
 
     Raises:
         DataError: the file is damaged; the message names file and line.
@@ -105,7 +109,7 @@ def read_records(path: Path, columns: frozenset[str] = frozenset()) -> Iterator[
     if kind == ".parquet":
         yield from _read_parquet(path, columns)
         return
-    with _Expanded.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+    with io.BufferedReader(_Expanded(path)) if path.name.lower().endswith(".gz") else path.open("rb") as file:
         reader = {".jsonl": _read_lines, ".json": _read_json, ".xml": _read_xml}[kind]
         try:
             yield from reader(file, path.name)
@@ -119,10 +123,6 @@ class _Expanded(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self._file, self._name = gzip.GzipFile(path), path.name
         self._left = max(FREE_BYTES, LARGEST_RATIO * path.stat().st_size)
-
-    @classmethod
-    def open(cls, path: Path) -> io.BufferedReader:
-        return io.BufferedReader(cls(path))
 
     def readable(self) -> bool:
         return True
@@ -145,13 +145,11 @@ def check_expansion(path: Path) -> None:
     """Reads gzip and parquet files of a file or folder once, for a reader that sets no bound; raises `DataError`."""
     for packed in [path] if path.is_file() else sorted(path.rglob("*")):
         if packed.name.lower().endswith(".gz"):
-            with _Expanded.open(packed) as file:
-                while file.read(_CHUNK_CHARACTERS):
+            with io.BufferedReader(_Expanded(packed)) as file:
+                while file.read(_CHUNK_BYTES):
                     pass
         elif packed.name.lower().endswith(".parquet"):
-            from pyarrow import parquet
-
-            with parquet.ParquetFile(packed) as file:
+            with _parquet(packed) as file:
                 for _ in bounded_batches(file, packed.stat().st_size, packed.name):
                     pass
 
@@ -199,7 +197,7 @@ def _read_list(file: IO[bytes], name: str) -> Iterator[Record]:
     chunks = _text_chunks(file, name)
     while True:
         where = f"{name}, record {number + 1}"
-        start = _skipped(buffer, start, " \t\r\n" if number == 0 else " \t\r\n,")
+        start += len(_BETWEEN[number > 0].match(buffer, start)[0])  # type: ignore[index]
         if buffer[start : start + 1] == "]":
             if "".join([buffer[start + 1 :], *chunks]).strip():
                 raise DataError(f"{name}: something follows the list; give one list a file, or JSONL")
@@ -225,27 +223,12 @@ def _read_list(file: IO[bytes], name: str) -> Iterator[Record]:
         yield Record(value, where)
 
 
-def _skipped(text: str, start: int, characters: str) -> int:
-    while start < len(text) and text[start] in characters:
-        start += 1
-    return start
-
-
 def _text_chunks(file: IO[bytes], name: str) -> Iterator[str]:
-    rest = b""
-    while chunk := file.read(_CHUNK_CHARACTERS):
-        chunk = rest + chunk
-        # A character may be cut at the end of a chunk: up to three bytes wait for the next one.
-        for kept in range(4):
-            try:
-                yield chunk[: len(chunk) - kept].decode()
-                rest = chunk[len(chunk) - kept :]
-                break
-            except UnicodeDecodeError as error:
-                if kept == 3 or error.start < len(chunk) - 4:
-                    raise DataError(f"{name}: invalid UTF-8 near {chunk[error.start : error.start + 20]!r}") from None
-    if rest:
-        raise DataError(f"{name}: invalid UTF-8 at its end; the file may be cut off")
+    try:
+        yield from codecs.iterdecode(iter(lambda: file.read(_CHUNK_BYTES), b""), "utf-8")
+    except UnicodeDecodeError as error:
+        near = error.object[error.start : error.start + 20]
+        raise DataError(f"{name}: invalid UTF-8 near {near!r}; the file may be damaged or cut off") from None
 
 
 def _read_xml(file: IO[bytes], name: str) -> Iterator[Record]:
@@ -270,18 +253,21 @@ def _read_xml(file: IO[bytes], name: str) -> Iterator[Record]:
 
 
 def _read_parquet(path: Path, columns: frozenset[str]) -> Iterator[Record]:
+    with _parquet(path) as file:
+        wanted = [column for column in file.schema_arrow.names if column in columns or not columns]
+        batches = bounded_batches(file, path.stat().st_size, path.name, wanted)
+        for number, values in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
+            yield Record(values, f"{path.name}, row {number}")
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[ParquetFile]:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            present = file.schema_arrow.names
-            wanted = [column for column in present if column in columns] if columns else present
-            number = 0
-            for batch in bounded_batches(file, path.stat().st_size, path.name, wanted):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Record(values, f"{path.name}, row {number}")
+            yield file
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None
 
@@ -291,10 +277,5 @@ def columns_of(path: Path) -> frozenset[str]:
     if container(path) != ".parquet":
         first = next(read_records(path), None)
         return frozenset(first.values) if first else frozenset()
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        return frozenset(parquet.read_schema(path).names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is not a complete parquet file ({' '.join(str(error).split())})") from None
+    with _parquet(path) as file:
+        return frozenset(file.schema_arrow.names)

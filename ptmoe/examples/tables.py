@@ -74,11 +74,7 @@ def write_examples(path: Path, examples: Dataset) -> None:
 
 
 def read_examples(paths: list[Path], cache_dir: Path) -> Dataset:
-    """Reads parquet files as one data set.
-
-    Args:
-        paths: files that `write_examples` wrote.
-        cache_dir: where `datasets` puts the Arrow file that it maps; the data set needs it as long as it lives.
+    """Reads parquet files as one data set, which is mapped from a file in `cache_dir` as long as it lives.
 
     Raises:
         DataError: a file is missing or damaged.

@@ -23,13 +23,7 @@ from ptmoe.scoring.readings import gold_readings, readings
 
 
 def score(prediction: str, answers: Sequence[str], rule: str) -> dict[str, float]:
-    """Scores one prediction: a value in 0..1 for each column.
-
-    Args:
-        prediction: the model's output.
-        answers: gold answers, any of which may be matched.
-        rule: numeric, latex or metamath.
-    """
+    """Scores one prediction, which may match any gold answer, with 0 or 1 in each column."""
     if rule == "metamath":
         right = float(any(metamath_correct(prediction, answer) for answer in answers))
         return {"accuracy": right, "accuracy_strict": right}

@@ -12,13 +12,13 @@ from ptmoe.runtime.errors import PtmoeError
 
 
 @contextmanager
-def only_one(what: str, lock: Path) -> Iterator[None]:
-    """Holds a lock file during the block; the file itself stays.
+def only_one(what: str, lock: Path, wait: bool = False) -> Iterator[None]:
+    """Holds a lock file during the block, with `wait` as soon as no other process does; the file itself stays.
 
     Of several processes that torchrun started together the first one holds it for all.
 
     Raises:
-        PtmoeError: another process holds it.
+        PtmoeError: another process holds it, or its file system has no locks.
     """
     if os.environ.get("RANK", "0") != "0":
         yield
@@ -27,10 +27,12 @@ def only_one(what: str, lock: Path) -> Iterator[None]:
     with lock.open("a+", encoding="utf-8") as file:
         try:
             # Not `flock`: a child that outlives this process would inherit that lock, but never this one.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             file.seek(0)
             raise PtmoeError(f"{what} is running already, as process {file.read()}; wait for it or stop it") from None
+        except OSError as error:
+            raise PtmoeError(f"{lock} cannot be locked ({error.strerror}); give a disk that has file locks") from None
         file.truncate(0)
         file.write(f"{os.getpid()} on {os.uname().nodename}")
         file.flush()

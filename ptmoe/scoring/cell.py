@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -19,8 +20,6 @@ from ptmoe.scoring.metric import Metric
 from ptmoe.scoring.registry import load_metric
 from ptmoe.scoring.scores import BY_EXPERT, read_table, write_scores
 
-Rows = dict[str, list]
-
 
 class DatasetEntry(TypedDict):
     """What datasets.json says of a test set; `rows` is None where it is unknown."""
@@ -33,7 +32,6 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     """Scores every test example of a task in the order of the test sets; one without a prediction scores 0.
 
     Args:
-        score: the metric and its rule.
         predictions: parquet with id, dataset, prediction and, if experts were forced, by_expert.
         split_dir: data/split/<task> with datasets.json and test/<dataset>.parquet.
         metrics_out: JSON of percentages with two decimals; an average over no example is left out.
@@ -48,17 +46,18 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
     metric = load_metric(score.metric)
     for rule in (score.rule, *score.dataset_rules.values()):
         metric.check_rule(rule)
-    rows: Rows = {name: [] for name in ("id", "dataset", "group", *metric.columns, BY_EXPERT)}
+    rows: list[dict[str, Any]] = []
     missing = 0
     for dataset in datasets:
         rule = score.rule_of(dataset)
-        for key, group, answers in _read_test(split_dir / "test" / f"{dataset}.parquet"):
-            prediction, forced = given.pop((dataset, key), (None, None))
+        for test in _read(split_dir / "test" / f"{dataset}.parquet", ["id", "group", "answers"], "split"):
+            answers = test["answers"]
+            prediction, forced = given.pop((dataset, test["id"]), (None, None))
             missing += prediction is None
-            named = {"id": key, "dataset": dataset, "group": group}
-            _add(rows, named | dict(metric.score_one(prediction, answers, rule)))
+            scored = metric.score_one(prediction, answers, rule)
             by_expert = [metric.score_one(each, answers, rule)[metric.headline] for each in forced or []]
-            rows[BY_EXPERT].append(by_expert or None)
+            named = {"id": test["id"], "dataset": dataset, "group": test["group"], BY_EXPERT: by_expert or None}
+            rows.append(named | dict(scored))
     if given:
         dataset, key = next(iter(given))
         raise ScoringError(
@@ -66,26 +65,24 @@ def score_cell(score: ScoreParams, predictions: Path, split_dir: Path, metrics_o
             f"{key!r} of {dataset!r}; generate the predictions again"
         )
     if missing:
-        say(f"{predictions}: {missing} of {len(rows['id'])} examples have no prediction; they score 0")
+        say(f"{predictions}: {missing} of {len(rows)} examples have no prediction; they score 0")
     write_scores(scores_out, metric, rows)
-    write_json(metrics_out, summary(metric, rows, {name: entry["domain"] for name, entry in datasets.items()}))
+    write_json(metrics_out, _summary(metric, rows, datasets))
 
 
-def summary(metric: Metric, rows: Mapping[str, Sequence | np.ndarray], domains: Mapping[str, str]) -> dict[str, float]:
-    """Returns a cell's numbers in percent: the averages that tables show, and the headline's in and out of domain.
-
-    Args:
-        rows: the columns of a scores file.
-        domains: the domain of each data set.
-    """
-    dataset = np.array(rows["dataset"], dtype=object)
+def _summary(metric: Metric, rows: list[dict[str, Any]], datasets: Mapping[str, DatasetEntry]) -> dict[str, float]:
+    """Returns a cell's numbers in percent: the averages that tables show, and the headline's in and out of domain."""
     means = {
-        column: {name: float(np.mean(np.array(rows[column])[dataset == name])) for name in domains if name in dataset}
+        column: {
+            name: float(np.mean(values))
+            for name in datasets
+            if (values := [row[column] for row in rows if row["dataset"] == name])
+        }
         for column in metric.shown
     }
     numbers = {column: average(means[column]) for column in metric.shown}
     for suffix, domain in (("in", IN_DOMAIN), ("out", OUT_OF_DOMAIN)):
-        inside = {name: value for name, value in means[metric.headline].items() if domains[name] == domain}
+        inside = {name: mean for name, mean in means[metric.headline].items() if datasets[name]["domain"] == domain}
         numbers[f"{metric.headline}_{suffix}"] = average(inside)
     return {name: round(100 * value, 2) for name, value in numbers.items() if not np.isnan(value)}
 
@@ -101,28 +98,17 @@ def read_datasets(split_dir: Path) -> dict[str, DatasetEntry]:
         raise ScoringError(f"{path} is damaged ({first_fault(error)}); run `dvc repro -f split`") from None
 
 
-def _add(rows: Rows, row: Mapping[str, object]) -> None:
-    for name, value in row.items():
-        rows[name].append(value)
-
-
-def _read_test(path: Path) -> list[tuple[str, str, list[str]]]:
+def _read(path: Path, columns: list[str], stage: str) -> list[dict[str, Any]]:
     if not path.exists():
-        raise ScoringError(f"{path} is missing; run `dvc repro split`")
-    names = ["id", "group", "answers"]
-    table = read_table(path, names)
-    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+        raise ScoringError(f"{path} is missing; run `dvc repro {stage}`")
+    table = read_table(path, columns)
+    return table.select([name for name in table.column_names if name in (*columns, BY_EXPERT)]).to_pylist()
 
 
 def _read_predictions(path: Path) -> dict[tuple[str, str], tuple[str | None, list[str] | None]]:
     """Returns the prediction of each (dataset, id), and those of the forced experts."""
-    if not path.exists():
-        raise ScoringError(f"{path} is missing; run `dvc repro generate`")
-    table = read_table(path, ["dataset", "id", "prediction"])
-    keys = list(zip(table["dataset"].to_pylist(), table["id"].to_pylist(), strict=True))
-    forced = table[BY_EXPERT].to_pylist() if BY_EXPERT in table.column_names else [None] * len(keys)
-    texts = zip(table["prediction"].to_pylist(), forced, strict=True)
-    predictions: dict[tuple[str, str], tuple[str | None, list[str] | None]] = dict(zip(keys, texts, strict=True))
-    if len(predictions) < len(keys):
-        raise ScoringError(f"{path} holds {len(keys) - len(predictions)} examples twice; generate it again")
+    rows = _read(path, ["dataset", "id", "prediction"], "generate")
+    predictions = {(row["dataset"], row["id"]): (row["prediction"], row.get(BY_EXPERT)) for row in rows}
+    if len(predictions) < len(rows):
+        raise ScoringError(f"{path} holds {len(rows) - len(predictions)} examples twice; generate it again")
     return predictions

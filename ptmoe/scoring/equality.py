@@ -13,14 +13,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from fractions import Fraction
 from functools import cache
 
 from ptmoe.scoring.effort import Effort, EffortExceeded
 from ptmoe.scoring.normal_form import closing, split, unwrapped
-from ptmoe.scoring.numbers import parse_number
+from ptmoe.scoring.numbers import close, number
 
-TOLERANCE = Fraction(1, 10_000)
 # Calls of Python functions that math-verify may spend on one example.
 CALLS = 500_000
 # Bounds on what math-verify may read: characters, depth of brackets, elements of a list.
@@ -52,11 +50,8 @@ _FIRST_USE = [
 def equal(given: str, gold: str, mathematics: bool = True, effort: Effort | None = None) -> bool:
     """Tells whether two normal forms are equal.
 
-    Args:
-        given: the answer of the model.
-        gold: the right answer.
-        mathematics: ask math-verify where numbers, words and lists do not decide.
-        effort: what math-verify may spend; by default `CALLS`.
+    With `mathematics` math-verify is asked where numbers, words and lists do not decide; `effort` (by default `CALLS`)
+    is what it may spend.
     """
     if not given or not gold:
         return False
@@ -79,21 +74,6 @@ def equal(given: str, gold: str, mathematics: bool = True, effort: Effort | None
         one, elements = gold if lists[0] else given, several[1]
         return len(elements) <= MOST_ELEMENTS and all(equal(each, one, mathematics, effort) for each in elements)
     return mathematics and _same_value(min(given, gold), max(given, gold), effort)
-
-
-def number(text: str) -> Fraction | None:
-    """Returns the number that a normal form is; `(12,102)` is a pair, not 12102."""
-    return None if text[:1] in ("(", "[") else parse_number(text)
-
-
-def close(given: Fraction, gold: Fraction) -> bool:
-    """Tells whether two numbers are equal: integers exactly, others within a relative 1e-4.
-
-    A tolerance for integers would accept 10001 for 10000.
-    """
-    if given.denominator == gold.denominator == 1:
-        return given == gold
-    return abs(given - gold) <= TOLERANCE * max(abs(given), abs(gold))
 
 
 def _key(text: str) -> str:

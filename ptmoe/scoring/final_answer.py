@@ -53,11 +53,9 @@ _SIGN_OF_VALUE = re.compile(r"\d|\$.+\$|\\[(\[]")
 
 
 def final_answer(output: str, strict: bool) -> tuple[str, ...]:
-    """Returns the texts that state the final answer: the whole statement and its value; none where there is none.
+    """Returns the texts that state the final answer of an output: the whole statement and its value, or none.
 
-    Args:
-        output: the model's output, of any length.
-        strict: accept only what follows `The answer is:`.
+    Strict extraction accepts only what follows `The answer is:`.
     """
     _, marker, after = output.rpartition(MARKER)
     if marker:

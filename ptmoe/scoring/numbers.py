@@ -1,9 +1,8 @@
-"""Numbers in text, read exactly: thousands, decimals, fractions, mixed numbers and their LaTeX forms."""
+"""Numbers in normal forms, read exactly (thousands, decimals, fractions, mixed numbers, LaTeX) and compared."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from fractions import Fraction
 
 _UNSIGNED = r"(?:(?:\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?![\d\w]))?"
@@ -20,19 +19,7 @@ _NUMBER = re.compile(
     )""",
     re.VERBOSE,
 )
-_VULGAR_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-_SHORT_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)")
-_DOLLAR = re.compile(r"\\?\$(?=[\d.,\\+-])")
-# What may surround a number that is the whole text; a decimal point or a LaTeX command before it stays.
-_FRAME = re.compile(r"^[\s\[($]+(?=[-+.\d\\])|[\s\])$%.\\]+$")
-
-
-def _in_plain_signs(text: str) -> str:
-    """Rewrites signs that have an ASCII form: the minus sign, vulgar fractions, LaTeX thousands and short fractions."""
-    text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\!", "").replace("\\,", "")
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    text = _VULGAR_FRACTION.sub(lambda sign: " " + unicodedata.normalize("NFKC", sign[0]).replace("\u2044", "/"), text)
-    return _DOLLAR.sub("", _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text))
+TOLERANCE = Fraction(1, 10_000)
 
 
 def _fraction(text: str) -> Fraction:
@@ -57,7 +44,17 @@ def _value(match: re.Match[str]) -> Fraction | None:
     return -size if part["sign"] == "-" else size
 
 
-def parse_number(text: str) -> Fraction | None:
-    """Returns the number that a text is as a whole (`$1,234.50`, `[3/4]`, `-\\frac{1}{2}`, `50\\%`), else None."""
-    match = _NUMBER.fullmatch(_FRAME.sub("", _in_plain_signs(text).strip()))
+def number(text: str) -> Fraction | None:
+    """Returns the number that a normal form is as a whole (`1,234.50`, `-\\frac{1}{2}`); `(12,102)` is a pair."""
+    match = None if text[:1] in ("(", "[") else _NUMBER.fullmatch(text.rstrip(" .)]\\"))
     return _value(match) if match else None
+
+
+def close(given: Fraction, gold: Fraction) -> bool:
+    """Tells whether two numbers are equal: integers exactly, others within a relative 1e-4.
+
+    A tolerance for integers would accept 10001 for 10000.
+    """
+    if given.denominator == gold.denominator == 1:
+        return given == gold
+    return abs(given - gold) <= TOLERANCE * max(abs(given), abs(gold))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +18,14 @@ from ptmoe.scoring.registry import load_metric
 
 BY_EXPERT = "by_expert"
 _METRIC = b"metric"
-_TYPES = {"id": pa.string(), "dataset": pa.string(), "group": pa.string(), BY_EXPERT: pa.list_(pa.float64())}
 
 
-def write_scores(path: Path, metric: Metric, rows: Mapping[str, Sequence]) -> None:
+def write_scores(path: Path, metric: Metric, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes id, dataset, group, the metric's columns in 0..1, and by_expert (null where no expert was forced)."""
-    columns = {name: pa.array(values, _TYPES.get(name, pa.float64())) for name, values in rows.items()}
-    table = pa.table(columns).replace_schema_metadata({_METRIC: metric.name})
+    texts, numbers = dict.fromkeys(("id", "dataset", "group"), pa.string()), dict.fromkeys(metric.columns, pa.float64())
+    schema = pa.schema(texts | numbers | {BY_EXPERT: pa.list_(pa.float64())}, {_METRIC: metric.name})
     with whole_file(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(pa.Table.from_pylist([*rows], schema), temporary)
 
 
 def read_scores(source: Path | IO[bytes]) -> tuple[Metric, pa.Table]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ptmoe.runtime.errors import DataError
 from ptmoe.runtime.files import sha256_of
@@ -25,17 +24,10 @@ SHIPPED = Path(__file__).with_name("mini")
 def place_files(
     name: str, place: Place | str, mirror: str, folder: Path, pins: Mapping[str, str]
 ) -> tuple[str, list[Path]]:
-    """Puts the files of a place into `folder`.
+    """Puts the files of a place into an empty folder; returns where they came from, in words, and the files.
 
-    Args:
-        name: the source's name.
-        place: where they are; a string is a local file or folder.
-        mirror: a folder or URL that replaces the Hub and all URLs, or `none`.
-        folder: an empty folder.
-        pins: file name -> SHA-256 that sources.yaml states; they count for a mirror's files too.
-
-    Returns:
-        where the files came from, in words, and the files.
+    A string is a local file or folder. A mirror other than `none` replaces the Hub and all URLs; `pins` (file name ->
+    SHA-256, as sources.yaml states them) count for its files too.
 
     Raises:
         DataError: the files are not available there, or incomplete.
@@ -50,18 +42,18 @@ def place_files(
     if isinstance(place, HubPlace):
         commit, files = fetch_hub(place)
         return f"{place.hub} at {commit}", _copied(files, folder)
-    files = [fetch_url(place.address(file), file) for file in place.files]
-    names = [file.file_name for file in place.files]
-    return place.url, [Path(shutil.copyfile(file, folder / name)) for file, name in zip(files, names, strict=True)]
+    files = [fetch_url(place.address(file), file.file_name, file.sha256) for file in place.files]
+    return place.url, _copied(files, folder, [file.file_name for file in place.files])
 
 
-def _copied(files: list[Path], folder: Path) -> list[Path]:
+def _copied(files: list[Path], folder: Path, names: Sequence[str] = ()) -> list[Path]:
     # Copies, not links: DVC makes its files read-only, and those of a cache belong to others.
-    if len({file.name for file in files}) < len(files):
+    names = names or [file.name for file in files]
+    if len(set(names)) < len(files):
         raise DataError(f"two files have one name: {', '.join(str(file) for file in files)}")
-    if any(file.name == MANIFEST for file in files):
+    if MANIFEST in names:
         raise DataError(f"{files[0].parent} holds a {MANIFEST}, which is the name of our list of files; rename it")
-    return [Path(shutil.copyfile(file, folder / file.name)) for file in files]
+    return [Path(shutil.copyfile(file, folder / name)) for file, name in zip(files, names, strict=True)]
 
 
 def _shipped(place: ShippedPlace) -> list[Path]:
@@ -87,20 +79,16 @@ def _from_mirror(name: str, mirror: str, folder: Path, place: Place) -> list[Pat
     """Takes a source from `<mirror>/<source>/`, and checks files and revision against the manifest beside them."""
     where = f"{mirror.rstrip('/')}/{name}"
     if "://" in mirror:
-        files = []
-        for entry in _listed(read_url(f"{where}/{MANIFEST}"), where, place):
-            data = fetch_url(f"{where}/{entry['name']}", None, entry["sha256"])
-            files.append(Path(shutil.copyfile(data, folder / entry["name"])))
-        return files
+        sums = _listed(read_url(f"{where}/{MANIFEST}"), where, place)
+        return _copied([fetch_url(f"{where}/{file}", file, sha256) for file, sha256 in sums.items()], folder, [*sums])
     manifest = Path(where) / MANIFEST
     if not manifest.is_file():
         return _copied([file for file in _local_files(Path(where), "mirror") if file.name != MANIFEST], folder)
-    entries = _listed(manifest.read_bytes(), where, place)
-    files = [Path(where) / entry["name"] for entry in entries]
-    for file, entry in zip(files, entries, strict=True):
-        if not file.is_file() or sha256_of(file) != entry["sha256"]:
+    listed = {Path(where) / file: sha256 for file, sha256 in _listed(manifest.read_bytes(), where, place).items()}
+    for file, sha256 in listed.items():
+        if not file.is_file() or sha256_of(file) != sha256:
             raise DataError(f"mirror: {file} is missing or is not the file that {MANIFEST} lists; copy it again")
-    return _copied(files, folder)
+    return _copied([*listed], folder)
 
 
 def _pinned(files: list[Path], pins: Mapping[str, str]) -> list[Path]:
@@ -113,20 +101,18 @@ def _pinned(files: list[Path], pins: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def _listed(manifest: bytes, where: str, place: Place) -> list[dict[str, Any]]:
+def _listed(manifest: bytes, where: str, place: Place) -> dict[str, str]:
+    """Returns name and SHA-256 of a mirror's files; its commit must be the one that the place names, if any."""
     try:
         found = parse_json(manifest)
-        entries, origin = found["files"], str(found.get("from"))
-        plain = all(Path(entry["name"]).name == entry["name"] and entry["sha256"] for entry in entries)
+        sums, origin = {entry["name"]: entry["sha256"] for entry in found["files"]}, str(found.get("from"))
+        plain = all(Path(name).name == name and sha256 for name, sha256 in sums.items())
     except (ValueError, KeyError, TypeError):
-        plain, entries, origin = False, [], ""
+        plain, sums, origin = False, {}, ""
     if not plain:
         raise DataError(f"mirror: {where}/{MANIFEST} is damaged; copy the folder again from a machine that has it")
-    if (stated := _OF_HUB.fullmatch(origin)) and not _names(place, *stated.groups()):
-        raise DataError(f"mirror: {where} holds {origin}, another revision than sources.yaml names; copy that one")
-    return entries
-
-
-def _names(place: Place, hub: str, commit: str) -> bool:
-    """Whether a place is this repository at this commit, or at whichever its branch has."""
-    return isinstance(place, HubPlace) and place.hub == hub and place.revision in (commit, "main")
+    if stated := _OF_HUB.fullmatch(origin):
+        hub, commit = stated.groups()
+        if not (isinstance(place, HubPlace) and place.hub == hub and place.revision in (commit, "main")):
+            raise DataError(f"mirror: {where} holds {origin}, another revision than sources.yaml names; copy that one")
+    return sums

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ptmoe.config.faults import suggestion
 from ptmoe.config.params import DataParams, TableParams, read_yaml
 from ptmoe.runtime.errors import DataError, ParamsError
 
 SOURCES_FILE = Path(__file__).with_name("sources.yaml")
-OWN_FOLDER = "data/own/"
 
 Domain = Literal["in-domain", "out-of-domain"]
 Role = Literal["train", "in-domain", "out-of-domain"]
@@ -82,7 +81,7 @@ class Source(_Entry):
         datasets: data set -> number of rows required, in the order of the tables; empty where it is not known.
         first: only the first so many rows count; 0 for all.
         contains: a text that one of the selected questions must hold, as proof that these are the right rows.
-        rows_sha256: what the rows must be whichever place they come from (`download.rows_sha256`); empty where unknown.
+        rows_sha256: of the rows in any order, from whichever place (as in manifest.json); empty where unknown.
         partial: rows that cannot be scored may be left out of a test set; they are counted.
         places: where the files are, the preferred place first.
     """
@@ -136,10 +135,8 @@ def _use(name: str, role: Role, key: str, data: DataParams) -> Use:
     if name not in known:
         if local:
             return Use(name, OWN_SOURCE, role, local)
-        close = difflib.get_close_matches(name, [*known, *data.files], n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
         raise ParamsError(
-            f"data.{key}: unknown source {name!r}; {hint}known: {', '.join(known)}; "
+            f"data.{key}: unknown source {name!r}; {suggestion(name, [*known, *data.files])}known: {', '.join(known)}; "
             f"or give its file under data.files.{name}"
         )
     source = known[name]

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptmoe.runtime.errors import DataError
+from ptmoe.runtime.files import sha256_of
 from ptmoe.runtime.progress import Progress, say
-from ptmoe.sources.registry import HubPlace, RemoteFile
+from ptmoe.runtime.twins import only_one
+from ptmoe.sources.registry import HubPlace
 
 if TYPE_CHECKING:
     import requests
@@ -32,10 +34,7 @@ def offline() -> bool:
 
 
 def fetch_hub(place: HubPlace) -> tuple[str, list[Path]]:
-    """Gets the files of a data set on the Hub, or finds them in its cache.
-
-    Returns:
-        the full commit and the files.
+    """Gets the files of a data set on the Hub, or finds them in its cache; returns the full commit and the files.
 
     Raises:
         DataError: the repository, revision or a file is not there, or the Hub cannot be reached.
@@ -86,16 +85,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("PTMOE_CACHE") or pooch.os_cache("ptmoe"))
 
 
-def fetch_url(url: str, file: RemoteFile | None = None, sha256: str = "") -> Path:
-    """Gets a file, or finds it in the cache; an interrupted transfer resumes where it stopped.
+def fetch_url(url: str, name: str, sha256: str) -> Path:
+    """Returns a file from the cache, where it is put first if need be; an interrupted transfer resumes.
 
-    Args:
-        url: where it is.
-        file: its entry in sources.yaml.
-        sha256: its checksum where there is no entry.
-
-    Returns:
-        the whole file in the cache.
+    Of several processes that want one file the first gets it and the others wait; `sha256` is empty where unknown.
 
     Raises:
         DataError: the server refuses or cannot be reached, or its bytes are not those expected.
@@ -103,22 +96,23 @@ def fetch_url(url: str, file: RemoteFile | None = None, sha256: str = "") -> Pat
     import pooch
     import requests
 
-    known = f"sha256:{sha256 or (file.sha256 if file else '')}"
-    name = f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{file.file_name if file else url.rpartition('/')[2]}"
-    folder = cache_folder()
-    if offline() and not (folder / name).is_file():
+    key, folder = hashlib.sha256(url.encode()).hexdigest()[:12], cache_folder()
+    cached = folder / f"{key}-{name}"
+    if cached.is_file() and (not sha256 or sha256_of(cached) == sha256):
+        return cached
+    if offline():
         raise DataError(f"{url}: offline, and not in the cache {folder}; {_ADVICE}")
-    shelf = pooch.create(
-        folder, "", registry={name: known if known != "sha256:" else None}, urls={name: url}, retry_if_failed=RETRIES
-    )
+    known = {cached.name: f"sha256:{sha256}" if sha256 else None}
+    shelf = pooch.create(folder, "", registry=known, urls={cached.name: url}, retry_if_failed=RETRIES)
     pooch.get_logger().setLevel("WARNING")
-    resuming: Any = _Resuming(folder / f"{name}.part")
+    resuming: Any = _Resuming(folder / f"{cached.name}.part")
     try:
-        return Path(shelf.fetch(name, downloader=resuming))
+        with only_one(f"the download of {url}", folder / f"{key}.lock", wait=True):
+            return Path(shelf.fetch(cached.name, downloader=resuming))
     except requests.RequestException as error:
         raise DataError(f"{url} cannot be downloaded ({_reason(error)}) after {RETRIES + 1} tries; {_ADVICE}") from None
     except ValueError:
-        raise DataError(f"{url}: its SHA-256 is not the one expected ({known[7:]}); {_ADVICE}") from None
+        raise DataError(f"{url}: its SHA-256 is not the one expected ({sha256}); {_ADVICE}") from None
 
 
 def read_url(url: str) -> bytes:

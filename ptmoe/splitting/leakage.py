@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyarrow import parquet
@@ -15,55 +13,40 @@ from ptmoe.examples.text import digest, normalised, one_line
 from ptmoe.runtime.errors import DataError
 from ptmoe.splitting.near import near_duplicates
 
-COLUMNS = ("question", "normalised_question", "context", "row", "group")
+# Hashes of a row, which identify equal rows of other sets: the question as it is; the normalised question; the context
+# (0 where there is none); the normalised question together with its context; the group.
+PRINTS = ("question", "normalised_question", "context", "row", "group")
 
 
-@dataclass
-class Prints:
-    """Hashes of the rows of a set, which identify equal rows of other sets; each column is [rows].
-
-    Columns: the question as it is; the normalised question; the context (0 where there is none); the normalised
-    question together with its context; the group.
-    """
-
-    columns: dict[str, Any] = field(default_factory=lambda: {name: array("Q") for name in COLUMNS})
-    _last_context: tuple[str, str] = ("", "")
-
-    def add(self, example: Example) -> None:
-        # Questions on one passage follow one another, and a passage is long.
-        if example.context != self._last_context[0]:
-            self._last_context = (example.context, digest(one_line(example.context)))
-        context = self._last_context[1] if example.context else ""
-        question = normalised(example.question)
-        texts = ((example.question,), (question,), (context,), (question, context), (example.group,))
-        for name, parts in zip(COLUMNS, texts, strict=True):
-            empty = name == "context" and not context
-            self.columns[name].append(0 if empty else int(digest(*parts), 16))
-
-    def take(self, rows: np.ndarray) -> Prints:
-        """Returns the prints of some rows [n]."""
-        return Prints({name: np.asarray(values, np.uint64)[rows] for name, values in self.columns.items()})
-
-    def __len__(self) -> int:
-        return len(self.columns["row"])
+def prints_of(example: Example) -> tuple[int, ...]:
+    """Returns the `PRINTS` of an example, 64 bits each."""
+    context, question = _context_digest(example.context), normalised(example.question)
+    texts = (example.question,), (question,), (context,), (question, context), (example.group,)
+    prints = dict(zip(PRINTS, (int(digest(*each), 16) for each in texts), strict=True))
+    return tuple((prints if context else prints | {"context": 0}).values())
 
 
-def overlap(known: Prints, asked: Prints) -> dict[str, int]:
-    """Counts the rows of `asked` that are also in `known`.
+@lru_cache(maxsize=1)  # questions on one passage follow one another, and a passage is long
+def _context_digest(context: str) -> str:
+    return digest(one_line(context)) if context else ""
+
+
+def overlap(known: np.ndarray, asked: np.ndarray) -> dict[str, int]:
+    """Counts the rows of `asked` that are also in `known`; both are [rows] with a field for each of `PRINTS`.
 
     Returns:
         rows with the same question, normalised question, context and group, and `leaked` ones: those whose
         normalised question comes with the same context, and, without a context, those of the same group (a
         rephrasing of a training question).
     """
-    found = {name: np.isin(asked.columns[name], known.columns[name]) for name in COLUMNS}
-    has_context = np.asarray(asked.columns["context"]) != 0
+    found = {name: np.isin(asked[name], known[name]) for name in PRINTS}
+    has_context = asked["context"] != 0
     found["context"] &= has_context
     found["leaked"] = found.pop("row") | (found["group"] & ~has_context)
     return {name: int(where.sum()) for name, where in found.items()} | {"rows": len(asked)}
 
 
-def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict[str, dict[str, int]]:
+def leakage(train: np.ndarray, validation: np.ndarray, tests: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:
     """Returns the overlap of every pair, named like `GSM8K in train`."""
     pairs = {"validation in train": overlap(train, validation)}
     for name, prints in tests.items():
@@ -73,13 +56,9 @@ def leakage(train: Prints, validation: Prints, tests: dict[str, Prints]) -> dict
 
 
 def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None:
-    """Adds to every pair the rows whose question is nearly one of the other set, `near_duplicates`.
+    """Adds to every pair of `leakage` the rows whose question is nearly one of the other set; `files` has each set's.
 
     They are only reported: most are the same problem with other numbers, which a test may ask.
-
-    Args:
-        pairs: what `leakage` returned.
-        files: set -> its parquet file.
     """
     questions = {
         name: [normalised(text) for text in parquet.read_table(path, columns=["question"])["question"].to_pylist()]
@@ -95,11 +74,7 @@ def count_near(pairs: dict[str, dict[str, int]], files: dict[str, Path]) -> None
 
 
 def check_leakage(task: str, pairs: dict[str, dict[str, int]], max_leakage: float) -> None:
-    """Fails when more than `max_leakage` percent of a set is also in another.
-
-    Raises:
-        DataError: names the pairs.
-    """
+    """Raises `DataError`, which names the pairs, when more than `max_leakage` percent of a set is also in another."""
     percents = {pair: 100 * counts["leaked"] / max(counts["rows"], 1) for pair, counts in pairs.items()}
     over = [f"{pair}: {percent:.2f}%" for pair, percent in percents.items() if percent > max_leakage]
     if over:

@@ -23,11 +23,7 @@ CHUNK_ROWS = 5_000
 
 
 def near_duplicates(known: Sequence[str], asked: Sequence[str]) -> np.ndarray:
-    """Tells which questions have a near duplicate among others, and none that is equal.
-
-    Args:
-        known: normalised questions.
-        asked: normalised questions.
+    """Tells which of the asked questions, all normalised, have a near duplicate among the known and none that is equal.
 
     Returns:
         [asked] booleans.

@@ -24,42 +24,30 @@ from ptmoe.runtime.files import scratch_folder, write_json
 from ptmoe.runtime.progress import say
 from ptmoe.sources.raw import raw_files
 from ptmoe.sources.registry import Use, uses
-from ptmoe.splitting.leakage import Prints, check_leakage, count_near, leakage
+from ptmoe.splitting.leakage import PRINTS, check_leakage, count_near, leakage, prints_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SALT = "split"
+HASHES = np.dtype([(name, np.uint64) for name in ("content", *PRINTS)])
 
 
 @dataclass
 class Rows:
-    """Examples in a memory-mapped file, and the small columns that decide on them.
-
-    Attributes:
-        examples: all rows, on disk.
-        keys: [rows] hash of each row's content.
-        prints: hashes of groups and of rows, for comparison with other sets.
-    """
+    """Examples in a memory-mapped file, and [rows] with the `HASHES` that decide on them."""
 
     examples: Dataset
-    keys: np.ndarray
-    prints: Prints
+    hashes: np.ndarray
 
-    def write(self, path: Path, chosen: np.ndarray) -> Prints:
-        """Writes the chosen rows [n] in their order and returns their prints."""
+    def write(self, path: Path, chosen: np.ndarray) -> np.ndarray:
+        """Writes the chosen rows [n] in their order and returns their hashes."""
         write_examples(path, self.examples.select(chosen))
-        return self.prints.take(chosen)
+        return self.hashes[chosen]
 
 
 def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
-    """Writes train, validation and test rows of a task.
-
-    Args:
-        task: the task's name, for messages.
-        data: its sources and sizes.
-        raw: the folder that `download_task` wrote.
-        out: the stage's output folder.
+    """Writes train, validation and test rows of a task, from the folder that `download_task` wrote.
 
     Raises:
         DataError: a raw file is missing or malformed, there are too few rows, or too many are in two sets.
@@ -67,24 +55,23 @@ def split_task(task: str, data: DataParams, raw: Path, out: Path) -> None:
     found = uses(data)
     tallies = {use.name: Tally() for use in found}
     datasets: dict[str, dict[str, Any]] = {}
-    tests: dict[str, Prints] = {}
+    tests: dict[str, np.ndarray] = {}
     asked = 0
     with scratch_folder(out) as scratch:
         stored = [use for use in found if use.role == "train"]
         rows = _stored(_examples(stored, raw, tallies), scratch / "train.arrow")
-        train, validation, left_out = choose(
-            rows.keys, np.asarray(rows.prints.columns["group"]), data.validation_rows, data.train_rows
-        )
+        keys, groups = rows.hashes["content"], rows.hashes["group"]
+        train, validation, left_out = choose(keys, groups, data.validation_rows, data.train_rows)
         if not len(train):
-            raise DataError(f"{task}: of {len(rows.keys)} rows validation takes all; lower validation_rows or add rows")
-        train_prints = rows.write(out / "train.parquet", train)
-        validation_prints = rows.write(out / "validation.parquet", validation)
+            raise DataError(f"{task}: of {len(keys)} rows validation takes all; lower validation_rows or add rows")
+        trained = rows.write(out / "train.parquet", train)
+        validated = rows.write(out / "validation.parquet", validation)
         for use in found:
             if use.role != "train":
                 rows = _stored(_examples([use], raw, tallies), scratch / f"{use.name}.arrow")
-                asked += len(rows.keys)
+                asked += len(rows.hashes)
                 tests |= _write_tests(use, rows, data.test_rows, out, datasets)
-    pairs = leakage(train_prints, validation_prints, tests)
+    pairs = leakage(trained, validated, tests)
     names = {"train": "train", "validation": "validation"} | {name: f"test/{name}" for name in tests}
     count_near(pairs, {name: out / f"{place}.parquet" for name, place in names.items()})
     write_json(out / "datasets.json", datasets)
@@ -112,15 +99,14 @@ def _content(example: Example) -> str:
 
 
 def _stored(examples: Iterator[Example], path: Path) -> Rows:
-    keys, prints = array("Q"), Prints()
+    hashes = array("Q")
 
     def noted() -> Iterator[Example]:
         for example in examples:
-            keys.append(int(_content(example), 16))
-            prints.add(example)
+            hashes.extend((int(_content(example), 16), *prints_of(example)))
             yield example
 
-    return Rows(collect(noted(), path), np.asarray(keys, np.uint64), prints)
+    return Rows(collect(noted(), path), np.array(hashes, np.uint64).view(HASHES))
 
 
 def choose(
@@ -133,10 +119,8 @@ def choose(
     more group reshuffles all of them; here the other groups keep their places.
 
     Args:
-        keys: [rows] hash of each row.
-        groups: [rows] hash of each row's group.
-        validation_rows: rows wanted for validation.
-        train_rows: the most rows for training; 0 for all.
+        keys, groups: [rows] hash of each row, and of its group.
+        validation_rows, train_rows: rows wanted for validation, and the most for training (0 for all).
 
     Returns:
         train [n] and validation [m] as row numbers in the order of their hash, and how many rows each limit left out.
@@ -154,7 +138,9 @@ def choose(
     return *chosen, beyond
 
 
-def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Prints]:
+def _write_tests(
+    use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str, dict[str, Any]]
+) -> dict[str, np.ndarray]:
     """Writes each test set of a source in its official order; with a limit, a seeded part of it."""
     names = np.array(list(rows.examples["dataset"]))
     present = dict.fromkeys(names.tolist())
@@ -164,7 +150,7 @@ def _write_tests(use: Use, rows: Rows, limit: int, out: Path, datasets: dict[str
             raise DataError(f"two test sources hold a data set {name!r}; leave one of them out")
         chosen = np.flatnonzero(names == name)
         if limit:
-            chosen = np.sort(chosen[np.argsort(rows.keys[chosen], kind="stable")[:limit]])
+            chosen = np.sort(chosen[np.argsort(rows.hashes["content"][chosen], kind="stable")[:limit]])
         written[name] = rows.write(out / "test" / f"{name}.parquet", chosen)
         datasets[name] = {"domain": use.role, "rows": len(chosen)}
     return written

@@ -85,6 +85,17 @@ def test_a_transfer_that_always_breaks_is_an_error_and_a_later_run_goes_on(tmp_p
     assert site.asked == [("/a.jsonl", "bytes=10000-")]
 
 
+def test_two_processes_that_want_one_file_fetch_it_once(tmp_path, site):
+    site.files["/a.jsonl"], site.cut["/a.jsonl"] = LINES, [30_000]
+    code = "import sys; from ptmoe.sources.remote import fetch_url; print(fetch_url(*sys.argv[1:]))"
+    asked = [sys.executable, "-c", code, f"{site.url}a.jsonl", "a.jsonl", SHA256]
+    root = Path(__file__).parents[2]
+    both = [subprocess.Popen(asked, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (Path(process.communicate()[0].strip()) for process in both)
+    assert first == second and first.read_bytes() == LINES
+    assert [part for _, part in site.asked] == ["", "bytes=30000-"]
+
+
 @pytest.mark.parametrize(
     ("status", "message", "requests"),
     [(403, "is forbidden", 1), (404, "is not there", 1), (500, r"cannot be downloaded \(HTTP 500\) after 4 tries", 4)],

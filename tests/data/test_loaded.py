@@ -108,10 +108,11 @@ def test_a_saved_data_set_with_nested_columns_lists_and_numbers(tmp_path):
         ('{"q": "x", "a": [{"b": 1}]}\n', "a.jsonl, row 1: 'answers' must be a list of strings, got"),
         ('{"frage": "x", "a": "y"}\n', "a.jsonl has no column 'q' for columns.question; it has a, frage"),
         ('{"q": "x", "a"', "a.jsonl cannot be read (JSON parse error"),
+        ('{"q": "\udcc4(", "a": "y"}\n', "a.jsonl holds a text that is not UTF-8"),
     ],
 )
 def test_rows_and_files_that_cannot_be_used(tmp_path, content, message):
-    (tmp_path / "a.jsonl").write_text(content)
+    (tmp_path / "a.jsonl").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(DataError) as caught:
         loaded(tmp_path, tmp_path / "a.jsonl", {"question": "q", "answers": "a"})
     assert message in str(caught.value) and "\n" not in str(caught.value)

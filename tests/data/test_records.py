@@ -32,7 +32,7 @@ def test_containers_hold_the_same_records(tmp_path):
 
 
 def test_json_list_is_streamed_over_chunks_that_cut_characters(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "_CHUNK_CHARACTERS", 3)
+    monkeypatch.setattr(records, "_CHUNK_BYTES", 3)
     rows = [{"text": "日本語 ü 🙂"}, {"text": "]}, ["}, {"n": 1}]
     (tmp_path / "a.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     assert values(tmp_path / "a.json") == rows

@@ -14,7 +14,7 @@ from ptmoe.examples.download import download_task
 from ptmoe.examples.example import Example
 from ptmoe.examples.tables import collect, load_examples, write_examples
 from ptmoe.runtime.errors import DataError
-from ptmoe.splitting.leakage import Prints, overlap
+from ptmoe.splitting.leakage import PRINTS, overlap, prints_of
 from ptmoe.splitting.split import choose, split_task
 from tests.data.support import data_params, real, write_lines
 
@@ -132,10 +132,8 @@ def test_a_leak_fails_the_stage_and_is_in_the_report(tmp_path):
 
 
 def prints(*examples):
-    made = Prints()
-    for question, context, group in examples:
-        made.add(Example("i", "d", question, context, [], "", group))
-    return made.take(np.arange(len(examples)))
+    made = [prints_of(Example("i", "d", question, context, [], "", group)) for question, context, group in examples]
+    return np.array(made, [(name, np.uint64) for name in PRINTS])
 
 
 def test_what_counts_as_a_leak():

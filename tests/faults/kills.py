@@ -98,6 +98,11 @@ def campaign(project: Project, kills: int, seed: int) -> tuple[Counter[str], int
             if stage is not None:
                 seen[f"{stage}, kill of {victim}"] += 1
                 continue
+            if "Unable to read RWLock-file" in said:
+                # DVC was killed while it wrote that file: docs/security.md says to remove it.
+                (project.root / ".dvc/tmp/rwlock").unlink()
+                print("removed DVC's broken lock file", flush=True)
+                continue
             failed += status != 0
             if status:
                 print(f"lost: repro failed with {status}, nothing was killed\n{said[-3000:]}", flush=True)
@@ -118,6 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = clone(ROOT, Path(folder) / "ptmoe")
+        project.commit("the project")
         wipe(project)
         project.set(**SMALL)
         project.commit("small grid")

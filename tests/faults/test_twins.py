@@ -1,5 +1,6 @@
 """The same stage started twice, and stages whose starter dies."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -90,3 +91,13 @@ def test_other_cells_and_other_stages_run_beside_each_other(tmp_path, monkeypatc
         for stage, task in (("one", "qa"), ("two", "qa"), ("one", "math")):
             stack.enter_context(StageParams.running(stage, {"task": task}))
         assert len(list((tmp_path / ".checkpoints").iterdir())) == 3
+
+
+def test_a_disk_without_locks_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    words = rf"^{tmp_path}/lock cannot be locked \(No locks available\); give a disk that has file locks$"
+    with pytest.raises(PtmoeError, match=words), only_one("it", tmp_path / "lock"):
+        pass

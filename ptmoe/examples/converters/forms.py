@@ -36,18 +36,16 @@ class Form:
         columns: keys of the first record, which identify the form.
         convert: takes a file's records and the default name of their data set; yields one `Made` a question.
         optional: further keys that `convert` reads, where present.
-        own: whether this is the form of the user's own data.
     """
 
     columns: frozenset[str]
     convert: Convert
     optional: frozenset[str] = frozenset()
-    own: bool = False
 
 
-def form(columns: str, convert: Convert, optional: str = "", own: bool = False) -> Form:
+def form(columns: str, convert: Convert, optional: str = "") -> Form:
     """Makes a form from keys separated by spaces."""
-    return Form(frozenset(columns.split()), convert, frozenset(optional.split()), own)
+    return Form(frozenset(columns.split()), convert, frozenset(optional.split()))
 
 
 def each(convert: Callable[[Record, str], Made]) -> Convert:

@@ -46,4 +46,4 @@ def own(record: Record, dataset: str) -> Example:
 
 
 # No key tells this form: a first line without a question is to be refused like any other line.
-OWN = (form("", each(own), own=True),)
+OWN = (form("", each(own)),)

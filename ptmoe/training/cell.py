@@ -33,20 +33,18 @@ def train_cell(job: TrainJob) -> None:
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    read_rows(job)
     launch(train_here, job, job.train.devices)
 
 
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
-    info = read_base_info(job.base_dir)
+    info, (training, validation) = read_base_info(job.base_dir), read_rows(job)
     prepare_torch(job.base_dir)
     from ptmoe.training.checkpoint import Checkpoints, weights_of
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
     from ptmoe.training.router_start import start_router
 
-    training, validation = read_rows(job)
     longest = int(max(training.lengths.max(), validation.lengths.max()))
     accelerator = make_accelerator()
     check_balance(job, accelerator.num_processes)

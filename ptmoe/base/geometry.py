@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ptmoe.base.gguf import SUFFIX, gguf_config
 from ptmoe.base.support import check_supported
 from ptmoe.runtime.errors import BaseModelError, first_line
+from ptmoe.runtime.imports import lasting_imports
 from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Geometry:
         return [linear for linear in self.linears if f".{linear.path}".endswith(ends)]
 
 
+@lasting_imports()
 def meta_model(config: Config) -> PreTrainedModel:
     """Builds a model without storage from its config.
 

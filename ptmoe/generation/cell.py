@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.base.compute import make_accelerator, prepare_torch
+from ptmoe.base.compute import make_accelerator, prepare_torch_for
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import GenerateParams
 from ptmoe.generation.answer import Answer
@@ -74,7 +74,7 @@ def generate_cell(job: GenerateJob) -> None:
 def generate_here(job: GenerateJob) -> None:
     """Answers this process's share of the rows; the main process then writes those of all."""
     info, rows = read_base_info(job.base_dir), read_rows(job.encoded_dir)
-    prepare_torch(job.base_dir)
+    prepare_torch_for(info.parameters)
     from ptmoe.base.model import load_tokenizer
     from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
+from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch_for
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import TemplateParams
 from ptmoe.rows.encoded import read_report
@@ -39,7 +39,7 @@ def train_cell(job: TrainJob) -> None:
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
     info, (training, validation) = read_base_info(job.base_dir), read_rows(job)
-    prepare_torch(job.base_dir)
+    prepare_torch_for(info.parameters)
     from ptmoe.training.checkpoint import Checkpoints, weights_of
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop

@@ -18,6 +18,7 @@ from ptmoe.training.job import TrainJob, check_balance, check_fit, read_rows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch import Tensor
 
     from ptmoe.base.model import BaseInfo
     from ptmoe.tuning.prompted_lm import PromptedLM
@@ -44,13 +45,15 @@ def train_here(job: TrainJob) -> None:
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
     from ptmoe.training.router_start import start_router
+    from ptmoe.tuning.text_init import read_text_init
 
     longest = int(max(training.lengths.max(), validation.lengths.max()))
+    init_text, start = read_text_init(job.init_file)
     accelerator = make_accelerator()
     check_balance(job, accelerator.num_processes)
     facts = about(job, info.fingerprint, accelerator.num_processes, accelerator.device.type)
     checkpoints = Checkpoints(job.cell, facts, accelerator.is_main_process)
-    model = _make_model(job, info, longest)
+    model = _make_model(job, info, longest, start)
     found = checkpoints.load()
     if found is not None:
         model.load_trainable_state(weights_of(found[0]))
@@ -63,7 +66,7 @@ def train_here(job: TrainJob) -> None:
     weights = loop.run()
     seconds = time.perf_counter() - started_s
     if accelerator.is_main_process:
-        model.save(job.adapter_dir, info, _note(job), weights)
+        model.save(job.adapter_dir, info, _note(job, init_text), weights)
         write_text(job.log_file, loop.log.text())
         write_costs(
             f"{job.cell}.train",
@@ -80,7 +83,7 @@ def train_here(job: TrainJob) -> None:
     checkpoints.remove()
 
 
-def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
+def _make_model(job: TrainJob, info: BaseInfo, longest: int, start: Tensor) -> PromptedLM:
     """Loads the base model under the method at its initial values."""
     import torch
 
@@ -89,26 +92,23 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     from ptmoe.tuning.adapters import read_adapter_tensors
     from ptmoe.tuning.prompted_lm import PromptedLM
     from ptmoe.tuning.registry import load_method
-    from ptmoe.tuning.text_init import read_text_init
 
-    (_, text), base = read_text_init(job.init_file), load_base(job.base_dir)
+    base = load_base(job.base_dir)
     torch.manual_seed(job.seed)
     method = load_method(job.method_name)(job.method_params, Geometry.from_model(base))
     check_fit(job, longest, method.prompt_length, method.geometry.max_positions, info.eos_token_ids)
     model = PromptedLM(base, method)
-    method.initialise(text)
+    method.initialise(start)
     if job.start is not None:
         model.load_trainable_state(model.trainable_state() | read_adapter_tensors(job.start))
     return model
 
 
-def _note(job: TrainJob) -> dict[str, Any]:
+def _note(job: TrainJob, init_text: str) -> dict[str, Any]:
     """Returns what an adapter records besides the method: task, template and the text that prompts start from."""
-    from ptmoe.tuning.text_init import read_text_init
-
     template = read_report(job.encoded_dir)["template"]
     parts = {name: template[name] for name in TemplateParams.model_fields if name in template}
-    return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
+    return {"task": job.task, "template": parts, "init_text": init_text}
 
 
 def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, info: BaseInfo) -> Any:

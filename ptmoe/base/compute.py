@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptmoe.base.model import read_base_info
+from ptmoe.runtime.imports import lasting_imports
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,7 +34,8 @@ def prepare_torch_for(base_parameters: int) -> None:
     if small and "torch" not in sys.modules:
         for name, value in _AVX2.items():
             os.environ.setdefault(name, value)
-    import torch
+    with lasting_imports():
+        import torch
 
     if small:
         torch.set_num_threads(1)

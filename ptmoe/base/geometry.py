@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ptmoe.base.gguf import SUFFIX, gguf_config
 from ptmoe.base.support import check_supported
 from ptmoe.runtime.errors import BaseModelError, first_line
+from ptmoe.runtime.imports import lasting_imports
 from ptmoe.runtime.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Geometry:
         return [linear for linear in self.linears if f".{linear.path}".endswith(ends)]
 
 
+@lasting_imports()
 def meta_model(config: Config) -> PreTrainedModel:
     """Builds a model without storage; raises `BaseModelError` where the config describes none, or lacks a size."""
     import torch

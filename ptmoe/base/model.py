@@ -17,6 +17,7 @@ from ptmoe.base.hub import LOCAL, TOKENIZER_FILES, find_folder, fingerprint
 from ptmoe.config.faults import first_fault
 from ptmoe.runtime.errors import BaseModelError, first_line
 from ptmoe.runtime.files import write_json
+from ptmoe.runtime.imports import lasting_imports
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -189,6 +190,7 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
     return model.requires_grad_(False).eval()
 
 
+@lasting_imports()
 def _model_class(folder: Path, with_code: bool) -> Any:
     """Imports the one class that the config names: importing all of transformers' auto classes takes seconds."""
     import transformers
@@ -211,8 +213,8 @@ def base_tokenizer(info: BaseInfo) -> PreTrainedTokenizerBase:
 
 
 def _tokenizer(folder: Path, with_code: bool) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
+    with lasting_imports():
+        from transformers import AutoTokenizer
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=with_code)
     except (OSError, ValueError, ImportError) as error:

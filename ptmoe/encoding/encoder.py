@@ -120,12 +120,8 @@ class PromptEncoder:
         stay whole. A training row that is too long without any context is left out; a test row is kept.
 
         Args:
-            examples: the rows.
-            with_targets: whether target and end of turn follow the prompt.
+            with_targets: whether target and end of turn follow the prompt, as in a training row.
             statistics: counts what happened.
-
-        Returns:
-            a row each, without those left out.
 
         Raises:
             DataError: an example has a context and the template has no place for it.
@@ -134,7 +130,7 @@ class PromptEncoder:
         rows = self._fitting(examples, targets)
         encoded = []
         for original, row in zip(examples, rows, strict=True):
-            prompt = self._prompt_of(row)
+            prompt = [*self._head, *row.tokens.ids, *self._tail]
             length = len(prompt) + len(row.target)
             if length > self._max_length and with_targets:
                 statistics.dropped["too long without context"] += 1
@@ -142,7 +138,18 @@ class PromptEncoder:
             statistics.over_length += length > self._max_length
             _count_context(original, row.example, with_targets, statistics)
             statistics.add(length)
-            encoded.append(self._finished(row, prompt))
+            start, end = self._tokens_of(row, row.filled.question)
+            encoded.append(
+                Encoded(
+                    id=original.id,
+                    dataset=original.dataset,
+                    input_ids=np.array([*prompt, *row.target], np.int32),
+                    prompt_length=len(prompt),
+                    question_start=len(self._head) + start,
+                    question_end=len(self._head) + end,
+                    answers=original.answers,
+                )
+            )
         return encoded
 
     def _targets(self, examples: list[Example]) -> list[list[int]]:
@@ -211,21 +218,6 @@ class PromptEncoder:
         while end < len(row.tokens) and _characters(row.tokens, end)[0] < last:
             end += 1
         return start, end
-
-    def _prompt_of(self, row: _Row) -> list[int]:
-        return [*self._head, *row.tokens.ids, *self._tail]
-
-    def _finished(self, row: _Row, prompt: list[int]) -> Encoded:
-        start, end = self._tokens_of(row, row.filled.question)
-        return Encoded(
-            id=row.example.id,
-            dataset=row.example.dataset,
-            input_ids=np.array([*prompt, *row.target], np.int32),
-            prompt_length=len(prompt),
-            question_start=len(self._head) + start,
-            question_end=len(self._head) + end,
-            answers=row.example.answers,
-        )
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
         return self._text_tokenizer.encode_batch(texts, add_special_tokens=False)

@@ -25,12 +25,9 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
     """Fills a task's template with every row and writes the token ids.
 
     Args:
-        task: the task's name, for messages.
-        template: instruction, input and cue.
         max_length: the longest row in tokens, target included; a longer context is cut.
         split: the folder that `split_task` wrote.
         base_dir: the folder that `prepare_base` wrote.
-        out: the stage's output folder.
 
     Raises:
         BaseModelError: the base has no tokenizer that can be used.
@@ -62,19 +59,14 @@ def encode_task(task: str, template: TemplateParams, max_length: int, split: Pat
 
 
 def write_encoded(examples: Dataset, encoder: PromptEncoder, with_targets: bool, path: Path) -> Statistics:
-    """Encodes examples into an Arrow file, whole or not at all; memory holds one batch.
+    """Encodes examples into an Arrow file, whole or not at all, and counts them; memory holds one batch.
 
     One process, because the tokenizer itself uses all cores: with `num_proc=2` on two cores the same rows cost 9%
     more CPU time, and the batches of the file, hence its bytes, would depend on the number of cores.
 
     Args:
         examples: rows with the columns of `Example`.
-        encoder: of the task.
         with_targets: whether target and end of turn follow the prompt.
-        path: the file.
-
-    Returns:
-        what became of the rows.
     """
     from datasets import Features
 

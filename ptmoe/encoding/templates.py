@@ -51,7 +51,6 @@ def conversation(
     """Finds the form of conversation for a tokenizer.
 
     Args:
-        tokenizer: the base model's.
         cue: how the assistant's turn begins.
         eos_token_ids: the tokens at which generation stops; the end of turn is one of them.
         enable_thinking: given to a chat template that knows this name; None leaves it to the template.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ptmoe.base.compute import make_accelerator, prepare_torch
+from ptmoe.base.compute import make_accelerator, prepare_torch_for
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import GenerateParams
 from ptmoe.generation.answer import Answer
-from ptmoe.rows.encoded import Encoded, EncodedSet, open_encoded
+from ptmoe.rows.encoded import Encoded, checksums, open_encoded
 from ptmoe.runtime.costs import peak_memory_bytes, write_costs
 from ptmoe.runtime.errors import BaseModelError, DataError
 from ptmoe.runtime.files import checkpoint_root, sha256_of, whole_file
@@ -59,15 +59,6 @@ class GenerateJob:
     def cell(self) -> str:
         return self.out_file.stem
 
-    @property
-    def test_files(self) -> list[Path]:
-        return sorted((self.encoded_dir / "test").rglob("*.arrow"))
-
-    def test_sets(self) -> list[EncodedSet]:
-        """Opens the test rows, a set for each data set; raises `DataError` for a file that changed."""
-        names = [path.relative_to(self.encoded_dir).with_suffix("").as_posix() for path in self.test_files]
-        return [open_encoded(self.encoded_dir, name) for name in names]
-
 
 def generate_cell(job: GenerateJob) -> None:
     """Answers the test rows of one task with one adapter, greedily; writes one row per example, in order.
@@ -77,26 +68,22 @@ def generate_cell(job: GenerateJob) -> None:
         BaseModelError: prompt and answer do not fit the base model's positions.
         AdapterError: the adapter is damaged or belongs to another base.
     """
-    if not any(map(len, job.test_sets())):
-        raise DataError(f"{job.encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
     launch(generate_here, job, job.generate.devices)
 
 
 def generate_here(job: GenerateJob) -> None:
     """Answers this process's share of the rows; the main process then writes those of all."""
-    info = read_base_info(job.base_dir)
-    prepare_torch(job.base_dir)
+    info, rows = read_base_info(job.base_dir), read_rows(job.encoded_dir)
+    prepare_torch_for(info.parameters)
     from ptmoe.base.model import load_tokenizer
     from ptmoe.generation.decode import Decoder
     from ptmoe.generation.session import Session
     from ptmoe.tuning.mixture import PromptMixture
     from ptmoe.tuning.opening import open_adapter
 
-    rows = [row for rows in job.test_sets() for row in rows]
-    longest = max(row.prompt_length for row in rows)
     accelerator = make_accelerator()
     model = open_adapter(job.adapter_dir, info, accelerator.device)
-    check_positions(longest, job.max_new_tokens, model)
+    check_positions(max(row.prompt_length for row in rows), job.max_new_tokens, model)
     decoder = Decoder(model, info, job.max_new_tokens, job.generate.max_batch_tokens)
     session = Session(checkpoint_root(), job.cell, rows, decoder, about(job, info.fingerprint), accelerator)
     answers = session.answer(range(len(rows)))
@@ -113,6 +100,20 @@ def generate_here(job: GenerateJob) -> None:
             f"{job.cell}: {len(rows)} answers, {cost['tokens_per_second'] / cost['processes']:.0f} tokens/s on each "
             f"device, {cost['seconds']:.0f} s"
         )
+
+
+def read_rows(encoded_dir: Path) -> list[Encoded]:
+    """Reads the test rows of all data sets; raises `DataError` where there are none, or a file of them changed."""
+    rows = [row for name in _test_sets(encoded_dir) for row in open_encoded(encoded_dir, name)]
+    if not rows:
+        raise DataError(f"{encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
+    return rows
+
+
+def _test_sets(encoded_dir: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each test set by its name, in the order of their answers."""
+    listed = checksums(encoded_dir)
+    return {name: listed[name] for name in sorted(listed, key=Path) if name.startswith("test/")}
 
 
 def _force_experts(session: Session, method: PromptMixture, answers: dict[int, Answer]) -> dict[int, list[Answer]]:
@@ -132,7 +133,7 @@ def about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
     return {
         "base": base_fingerprint,
         "adapter": [sha256_of(path) for path in adapter if path.is_file()],
-        "data": [sha256_of(path) for path in job.test_files],
+        "data": [*_test_sets(job.encoded_dir).values()],
         "max_new_tokens": job.max_new_tokens,
     }
 

@@ -57,9 +57,7 @@ def collate(
     """Pads rows to the longest of them.
 
     Args:
-        rows: B encoded rows.
         pad_token_id: the token id of padding, which is never attended to.
-        side: the side of the padding.
         with_targets: whether answer tokens are kept; without them a row is its prompt.
         loss_on: whether labels stand on the answer or on all of the text.
     """

@@ -83,10 +83,12 @@ class EncodedSet(Sequence[Encoded]):
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{self.path} is not a complete file ({error}); run `dvc repro --force encode`") from None
         self._columns = {name: table[name] for name in SCHEMA.names}
-        self.lengths: np.ndarray = pc.call_function("list_value_length", [table["input_ids"]]).to_numpy()
-        self.prompt_lengths: np.ndarray = table["prompt_length"].to_numpy()
+        lengths = pc.call_function("list_value_length", [table["input_ids"]])
+        # Not `to_numpy`, which would import pandas.
+        self.lengths: np.ndarray = np.from_dlpack(lengths.combine_chunks())
+        self.prompt_lengths: np.ndarray = np.from_dlpack(table["prompt_length"].combine_chunks())
         named = table["dataset"].combine_chunks().dictionary_encode()
-        self.dataset_numbers: np.ndarray = named.indices.to_numpy().astype(np.int64)
+        self.dataset_numbers: np.ndarray = np.from_dlpack(named.indices).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -101,7 +103,7 @@ class EncodedSet(Sequence[Encoded]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)} rows in {self.path}")
         row = {name: column[index] for name, column in self._columns.items()}
-        ids = row.pop("input_ids").values.to_numpy()
+        ids = np.from_dlpack(row.pop("input_ids").values)
         return Encoded(input_ids=ids, **{name: value.as_py() for name, value in row.items()})
 
     def __reduce__(self) -> tuple[type[EncodedSet], tuple[Path]]:
@@ -115,14 +117,19 @@ def open_encoded(folder: Path, name: str) -> EncodedSet:
     Raises:
         DataError: the file or the stage's report is missing, or changed since.
     """
-    path, listed = folder / f"{name}.arrow", read_report(folder).get(name)
-    expected = listed.get("sha256") if isinstance(listed, dict) else None
+    path, expected = folder / f"{name}.arrow", checksums(folder).get(name)
     if path.is_file() and (found := sha256_of(path)) != expected:
         raise DataError(
             f"{path} changed since it was written: its SHA-256 is {found}, {REPORT} lists {expected or 'none'}; "
             f"run `dvc repro encode@{folder.name}`"
         )
     return EncodedSet(path)
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each set by its name, as the encode stage listed it; raises as `read_report`."""
+    entries = read_report(folder).items()
+    return {name: entry["sha256"] for name, entry in entries if isinstance(entry, dict) and "sha256" in entry}
 
 
 def read_report(folder: Path) -> dict[str, Any]:

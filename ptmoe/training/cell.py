@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch
+from ptmoe.base.compute import is_widened, make_accelerator, prepare_torch_for
 from ptmoe.base.model import read_base_info
 from ptmoe.config.params import TemplateParams
 from ptmoe.rows.encoded import read_report
@@ -18,6 +18,7 @@ from ptmoe.training.job import TrainJob, check_balance, check_fit, read_rows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch import Tensor
 
     from ptmoe.base.model import BaseInfo
     from ptmoe.tuning.prompted_lm import PromptedLM
@@ -33,26 +34,26 @@ def train_cell(job: TrainJob) -> None:
         CheckpointError: a checkpoint cannot be written.
         SystemExit: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    read_rows(job)
     launch(train_here, job, job.train.devices)
 
 
 def train_here(job: TrainJob) -> None:
     """Trains in this process, alone or as one of several."""
-    info = read_base_info(job.base_dir)
-    prepare_torch(job.base_dir)
+    info, (training, validation) = read_base_info(job.base_dir), read_rows(job)
+    prepare_torch_for(info.parameters)
     from ptmoe.training.checkpoint import Checkpoints, weights_of
     from ptmoe.training.fingerprint import about
     from ptmoe.training.loop import Loop
     from ptmoe.training.router_start import start_router
+    from ptmoe.tuning.text_init import read_text_init
 
-    training, validation = read_rows(job)
     longest = int(max(training.lengths.max(), validation.lengths.max()))
+    init_text, start = read_text_init(job.init_file)
     accelerator = make_accelerator()
     check_balance(job, accelerator.num_processes)
     facts = about(job, info.fingerprint, accelerator.num_processes, accelerator.device.type)
     checkpoints = Checkpoints(job.cell, facts, accelerator.is_main_process)
-    model = _make_model(job, info, longest)
+    model = _make_model(job, info, longest, start)
     found = checkpoints.load()
     if found is not None:
         model.load_trainable_state(weights_of(found[0]))
@@ -65,7 +66,7 @@ def train_here(job: TrainJob) -> None:
     weights = loop.run()
     seconds = time.perf_counter() - started_s
     if accelerator.is_main_process:
-        model.save(job.adapter_dir, info, _note(job), weights)
+        model.save(job.adapter_dir, info, _note(job, init_text), weights)
         write_text(job.log_file, loop.log.text())
         write_costs(
             f"{job.cell}.train",
@@ -82,7 +83,7 @@ def train_here(job: TrainJob) -> None:
     checkpoints.remove()
 
 
-def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
+def _make_model(job: TrainJob, info: BaseInfo, longest: int, start: Tensor) -> PromptedLM:
     """Loads the base model under the method at its initial values."""
     import torch
 
@@ -91,26 +92,23 @@ def _make_model(job: TrainJob, info: BaseInfo, longest: int) -> PromptedLM:
     from ptmoe.tuning.adapters import read_adapter_tensors
     from ptmoe.tuning.prompted_lm import PromptedLM
     from ptmoe.tuning.registry import load_method
-    from ptmoe.tuning.text_init import read_text_init
 
-    (_, text), base = read_text_init(job.init_file), load_base(job.base_dir)
+    base = load_base(job.base_dir)
     torch.manual_seed(job.seed)
     method = load_method(job.method_name)(job.method_params, Geometry.from_model(base))
     check_fit(job, longest, method.prompt_length, method.geometry.max_positions, info.eos_token_ids)
     model = PromptedLM(base, method)
-    method.initialise(text)
+    method.initialise(start)
     if job.start is not None:
         model.load_trainable_state(model.trainable_state() | read_adapter_tensors(job.start))
     return model
 
 
-def _note(job: TrainJob) -> dict[str, Any]:
+def _note(job: TrainJob, init_text: str) -> dict[str, Any]:
     """Returns what an adapter records besides the method: task, template and the text that prompts start from."""
-    from ptmoe.tuning.text_init import read_text_init
-
     template = read_report(job.encoded_dir)["template"]
     parts = {name: template[name] for name in TemplateParams.model_fields if name in template}
-    return {"task": job.task, "template": parts, "init_text": read_text_init(job.init_file)[0]}
+    return {"task": job.task, "template": parts, "init_text": init_text}
 
 
 def _make_engine(job: TrainJob, model: PromptedLM, accelerator: Accelerator, info: BaseInfo) -> Any:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ptmoe.rows.encoded import checksums
 from ptmoe.runtime.files import sha256_of
 from ptmoe.training.job import TrainJob
 from ptmoe.tuning.adapters import WEIGHTS_FILE
@@ -17,6 +18,7 @@ _CODE = ("base/*.py", "methods/*.py", "rows/*.py", "training/*.py", "tuning/*.py
 
 def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> dict[str, Any]:
     """Returns everything that determines the bytes of an adapter, by name."""
+    listed = checksums(job.encoded_dir)
     return {
         "method": job.method_name,
         "method_params": job.method_params.model_dump(),
@@ -26,7 +28,7 @@ def about(job: TrainJob, base_fingerprint: str, processes: int, device: str) -> 
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "base": base_fingerprint,
-        "data": [sha256_of(job.encoded_dir / name) for name in ("train.arrow", "validation.arrow")],
+        "data": [listed.get(name) for name in ("train", "validation")],
         "init": sha256_of(job.init_file),
         "start": sha256_of(job.start / WEIGHTS_FILE) if job.start else None,
         "code": _digest_of_code(),

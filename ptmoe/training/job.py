@@ -112,17 +112,7 @@ def check_balance(job: TrainJob, processes: int) -> None:
 def check_fit(
     job: TrainJob, longest: int, prompt_length: int, max_positions: int | None, end_tokens: list[int]
 ) -> None:
-    """Checks the rows against the base model.
-
-    Args:
-        longest: tokens of the longest row.
-        prompt_length: virtual tokens before it.
-        max_positions: what the base model can read; None where it has no limit.
-        end_tokens: token ids that end an answer.
-
-    Raises:
-        BaseModelError: the longest row does not fit, or there is no end token.
-    """
+    """Raises `BaseModelError` where the longest row does not fit the base model, or no token ends an answer."""
     if max_positions is not None and longest + prompt_length > max_positions:
         raise BaseModelError(
             f"{job.cell}: {longest} tokens of text and {prompt_length} of soft prompt exceed the "

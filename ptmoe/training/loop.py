@@ -53,9 +53,7 @@ class Loop:
     Args:
         engine: the model on its device, and how its weights are updated.
         job: everything that determines the result.
-        training: rows that the loss is computed on.
         validation: rows that decide which weights are best.
-        pad_token_id: the token id of padding.
         checkpoints: where an interrupted run resumes.
     """
 

@@ -65,7 +65,6 @@ class ZeroEngine(Engine):
         }
 
     def forward(self, batch: Batch) -> AnswerLoss:
-        """Computes the summed loss of one piece of a batch."""
         return self._engine(**batch.as_dict())
 
     def backward(self, loss: Tensor, last: bool) -> None:
@@ -74,7 +73,6 @@ class ZeroEngine(Engine):
         self._engine.backward(loss * self.accelerator.num_processes)
 
     def step(self, learning_rate: float) -> Tensor:
-        """Updates the weights once; returns two norms before clipping: of all gradients, and of the router's alone."""
         from deepspeed.utils import safe_get_full_grad
 
         router = self._norm(safe_get_full_grad(parameter) for parameter in self._router)
@@ -91,7 +89,6 @@ class ZeroEngine(Engine):
         return {name: self._kept(safe_get_full_fp32_param(value)) for name, value in self.trainable.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Returns all that the next update depends on, by name; the same names for any number of processes."""
         from deepspeed.utils import safe_get_full_optimizer_state
 
         state = {f"weights/{name}": value for name, value in self.trainable_state().items()}
@@ -103,7 +100,6 @@ class ZeroEngine(Engine):
         return state
 
     def load_moments(self, state: dict[str, Tensor]) -> None:
-        """Restores what `state` returned, except the weights, which the model has before the engine is made."""
         from deepspeed.utils import safe_set_full_optimizer_state
 
         step = next(value for name, value in state.items() if name.startswith("step/"))

@@ -42,6 +42,22 @@ def test_training_refuses_token_ids_that_changed(own, name, capsys):
     assert capsys.readouterr().err == sentence
 
 
+def test_token_ids_are_hashed_once_a_cell(own, monkeypatch):
+    hashed = []
+
+    def counted(path):
+        hashed.extend([path.stem] if path.suffix == ".arrow" else [])
+        return sha256_of(path)
+
+    for module in ("rows.encoded", "training.fingerprint", "generation.cell"):
+        monkeypatch.setattr(f"ptmoe.{module}.sha256_of", counted)
+    own.train("pt")
+    assert sorted(hashed) == ["train", "validation"]
+    hashed.clear()
+    own.answer("pt")
+    assert sorted(hashed) == sorted(path.stem for path in own.encoded.glob("test/**/*.arrow"))
+
+
 def test_generation_refuses_token_ids_that_changed(own):
     flipped(own.encoded / "test" / "B" / "x.arrow", -100)
     with pytest.raises(DataError, match=r"B/x\.arrow changed since it was written"):

@@ -115,6 +115,7 @@ def test_two_processes_write_what_one_writes(trained, capfd):
 def test_no_test_rows_at_all_is_a_clear_error(trained, tmp_path):
     trained.encoded = tmp_path / "none"
     (trained.encoded / "test").mkdir(parents=True)
+    list_rows(trained.encoded)
     with pytest.raises(DataError, match="no rows to answer"):
         trained.answer("ptmoe")
 

@@ -37,11 +37,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if analysis is None:
                 raise ScoringError(f"{task} has no scores; run `dvc repro score`")
-            cases = (
-                [find(run_, analysis.headline, Path(), args.id)]
-                if args.id
-                else most_different(analysis, Path(), args.number)
-            )
+            cases = [find(analysis, Path(), args.id)] if args.id else most_different(analysis, Path(), args.number)
             say("\n\n".join(as_text(case) for case in cases) + "\n")
         except ScoringError as error:
             problems.append(str(error))

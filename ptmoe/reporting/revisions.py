@@ -57,8 +57,8 @@ def revisions() -> list[Revision]:
 
 def sha_of(text: str) -> str | None:
     """Returns the commit of a Git revision or DVC experiment, the newest of its name, or None."""
-    named = (revision.commit for revision in revisions() if revision.name == text)
-    return _git("rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").strip() or next(named, None)
+    commit = _git("rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").strip()
+    return commit or next((revision.commit for revision in revisions() if revision.name == text), None)
 
 
 def _git(*arguments: str) -> str:

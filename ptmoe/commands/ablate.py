@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> None:
     """Queues the missing settings, waits for them, and writes the results."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import collect, find_cells, grid_cells, write
-    from ptmoe.reporting.compare import experiments
     from ptmoe.reporting.grids import queue_command, read_grid
+    from ptmoe.reporting.revisions import revisions
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.runtime.progress import say
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     missing = [label for label in grid.settings if any((label, cell) not in found for cell in needed)]
     if missing and not args.collect:
         for label in missing:
-            _dvc(*queue_command(grid, label, tasks, experiments())[1:])
+            _dvc(*queue_command(grid, label, tasks, {revision.name for revision in revisions()})[1:])
         _wait(args.jobs)
         found = find_cells(grid, tasks, params)
     points = collect(grid, found, tasks, params)

@@ -35,10 +35,8 @@ def run(args: argparse.Namespace) -> None:
         try:
             if analysis is None:
                 raise ScoringError(f"{task} has no scores; run `dvc repro score`")
-            if args.id:
-                say(f"{as_text(find(run_, analysis.headline, Path(), args.id))}\n")
-                return
-            say("\n\n".join(map(as_text, most_different(analysis, Path(), args.number))) + "\n")
+            cases = [find(analysis, Path(), args.id)] if args.id else most_different(analysis, Path(), args.number)
+            say("\n\n".join(as_text(case) for case in cases) + "\n")
         except ScoringError as error:
             problems.append(str(error))
     if problems and (args.id or len(problems) == len(tasks)):

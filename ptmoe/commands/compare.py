@@ -21,8 +21,7 @@ def run(args: argparse.Namespace) -> None:
     from ptmoe.config.params import Params
     from ptmoe.config.project import params_file
     from ptmoe.reporting.compare import compare_sides, pairs, resolve
-    from ptmoe.reporting.costs import as_text
-    from ptmoe.reporting.sections import p_value
+    from ptmoe.reporting.numbers import as_text, p_value
     from ptmoe.runtime.errors import ScoringError
     from ptmoe.runtime.progress import say
     from ptmoe.statistics.estimates import corrected

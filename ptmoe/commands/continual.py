@@ -21,7 +21,7 @@ from ptmoe.runtime.files import checkpoint_root, digest_of, write_json
 from ptmoe.runtime.progress import say
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pandas as pd
 
     from ptmoe.tuning.method import MethodParams
 
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
     prepare_torch(BASE_DIR)
     from ptmoe.reporting import continual as measures
     from ptmoe.reporting import figures
+    from ptmoe.reporting.scored import beside, by_dataset
     from ptmoe.scoring.registry import load_metric
     from ptmoe.statistics.clusters import clusters_of
     from ptmoe.tuning.registry import check_methods, load_method
@@ -64,8 +65,8 @@ def run(args: argparse.Namespace) -> None:
     learners = args.methods or [*SEQUENTIAL, *(name for name in blocks if load_method(name).task_key)]
     metrics = [load_metric(score.metric) for score in scoring]
     steps = range(len(tasks))
-    scores: dict[str, list[list[list[pa.Table]]]] = {
-        learner: [[[] for _ in tasks] for _ in steps] for learner in learners
+    scores: dict[str, list[list[dict[int, pd.DataFrame]]]] = {
+        learner: [[{} for _ in tasks] for _ in steps] for learner in learners
     }
     for seed in seeds:
         for learner in learners:
@@ -73,16 +74,18 @@ def run(args: argparse.Namespace) -> None:
             for step in steps:
                 adapter = learn(params, tasks[: step + 1], learner, blocks[learner], seed, adapter)
                 for number, task in enumerate(tasks):
-                    scores[learner][step][number].append(answer(params, adapter, task))
+                    scores[learner][step][number][seed] = answer(params, adapter, task)
     first = scores[learners[0]][0]
-    headlines = [metric.headline for metric in metrics]
     learned = measures.Learned(
         tasks,
         {
-            learner: [list(map(measures.by_dataset, row, headlines)) for row in matrix]
+            learner: [
+                [by_dataset(beside(each, metric.headline)) for each, metric in zip(row, metrics, strict=True)]
+                for row in matrix
+            ]
             for learner, matrix in scores.items()
         },
-        [clusters_of(each[0].select(["dataset", "group"]).to_pydict()) for each in first],
+        [clusters_of(each[seeds[0]]) for each in first],
         [metric.columns[metric.headline] for metric in metrics],
     )
     statistics = params.grid.statistics
@@ -135,11 +138,11 @@ def learn(params: Params, tasks: list[str], learner: str, block: MethodParams, s
     return job.adapter_dir
 
 
-def answer(params: Params, adapter: Path, task: str) -> pa.Table:
+def answer(params: Params, adapter: Path, task: str) -> pd.DataFrame:
     """Answers the test questions of a task, where that is not done; returns the scores of the answers."""
     from ptmoe.generation.cell import GenerateJob, about, generate_cell
+    from ptmoe.reporting.scored import read_scored
     from ptmoe.scoring.cell import score_cell
-    from ptmoe.scoring.scores import read_scores
 
     job = GenerateJob(
         base_dir=BASE_DIR,
@@ -155,7 +158,7 @@ def answer(params: Params, adapter: Path, task: str) -> pa.Table:
         generate_cell(job)
     split, scores = Path("data/split") / task, folder / "scores.parquet"
     score_cell(params.task(task).score, job.out_file, split, folder / "metrics.json", scores)
-    return read_scores(scores)[1]
+    return read_scored(scores).table
 
 
 def _kept(facts: dict[str, Any]) -> Path:

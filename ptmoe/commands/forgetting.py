@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from ptmoe.base.compute import make_accelerator
     from ptmoe.base.geometry import Geometry
     from ptmoe.base.model import load_base
-    from ptmoe.reporting.costs import as_text
-    from ptmoe.reporting.tables import write_csv
+    from ptmoe.reporting.numbers import as_text, write_csv
     from ptmoe.statistics.estimates import Resampling
     from ptmoe.tuning.method import Method, NoParams
     from ptmoe.tuning.opening import open_adapter

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> None:
     """Does what the options ask for."""
     from ptmoe.config.params import Params
     from ptmoe.reporting.ablation import read_panels
-    from ptmoe.reporting.costs import as_text, read_costs
+    from ptmoe.reporting.costs import read_costs
+    from ptmoe.reporting.numbers import as_text
     from ptmoe.reporting.readme import update_readme
     from ptmoe.reporting.report import write_report
     from ptmoe.runtime.progress import say

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ptmoe.config.cells import Cell
 from ptmoe.config.params import Params, read_yaml
 from ptmoe.reporting import figures
 from ptmoe.reporting.analysis import AVERAGE, parts_of
-from ptmoe.reporting.compare import Scored, read_if_there
 from ptmoe.reporting.grids import GRIDS, Grid, thousands
+from ptmoe.reporting.numbers import percents, write_csv
 from ptmoe.reporting.published import ablation_point
-from ptmoe.reporting.revisions import at, holds, revisions, workspace_hashes
-from ptmoe.reporting.tables import percents, write_csv
+from ptmoe.reporting.revisions import at, holds, read_if_there, revisions, workspace_hashes
+from ptmoe.reporting.scored import Scored, beside, by_dataset
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.cell import read_datasets
 from ptmoe.scoring.registry import load_metric, metric_names
@@ -84,33 +84,26 @@ def collect(grid: Grid, found: Found, tasks: Sequence[str], params: Params) -> l
     points = []
     for task in tasks:
         domains = {name: entry["domain"] for name, entry in read_datasets(Path("data/split") / task).items()}
-        for label, setting in grid.settings.items():
+        for (label, setting), method in itertools.product(grid.settings.items(), grid.methods):
+            cells = [(label, Cell(task, method, seed)) for seed in params.grid.seeds]
+            held = [found[cell] for cell in cells if cell in found]
+            if not held:
+                continue
+            metric, first = held[0][1].metric, held[0][1].table
+            tables = {number: scored.table for number, (_, scored) in enumerate(held)}
+            scores = by_dataset(beside(tables, metric.headline))
+            name, clusters = f"{grid.name}/{task}/{label}/{method}", clusters_of(first)
+            resampling = Resampling(scores, statistics.confidence, statistics.resamples, name, clusters=clusters)
             base = at(setting.applied_to(tree), f"profiles.{params.grid.profile}.base.name")
-            for method in grid.methods:
-                cells = [Cell(task, method, seed) for seed in params.grid.seeds]
-                held = [found[label, cell] for cell in cells if (label, cell) in found]
-                if not held:
-                    continue
-                metric, first = held[0][1].metric, held[0][1].columns
-                scores = _stacked([scored.columns for _, scored in held], metric.headline)
-                parts = parts_of(list(scores), domains)
-                name, clusters = f"{grid.name}/{task}/{label}/{method}", clusters_of(first)
-                resampling = Resampling(scores, statistics.confidence, statistics.resamples, name, clusters=clusters)
-                revision = " ".join(dict.fromkeys(each for each, _ in held))
-                for part in [each for each in (IN_DOMAIN, OUT_OF_DOMAIN, AVERAGE) if each in parts]:
-                    series = part if len(grid.methods) == 1 else f"{method} {part}"
-                    printed = ablation_point(grid.name, label, series, metric.headline, base if papers else "")
-                    score, low, high = percents(resampling.estimate(parts[part]))
-                    row = task, method, label, setting.parameters, part, metric.headline
-                    points.append(Point(*row, score, low, high, printed, base, revision))
+            revision = " ".join(dict.fromkeys(each for each, _ in held))
+            parts = parts_of(list(scores), domains)
+            for part in [each for each in (IN_DOMAIN, OUT_OF_DOMAIN, AVERAGE) if each in parts]:
+                series = part if len(grid.methods) == 1 else f"{method} {part}"
+                printed = ablation_point(grid.name, label, series, metric.headline, base if papers else "")
+                row = task, method, label, setting.parameters, part, metric.headline
+                score, low, high = percents(resampling.estimate(parts[part]))
+                points.append(Point(*row, score, low, high, printed, base, revision))
     return points
-
-
-def _stacked(seeds: list[dict[str, list]], column: str) -> dict[str, np.ndarray]:
-    """Returns [S, n] of each data set; all seeds score the same examples in the same order."""
-    dataset = np.array(seeds[0]["dataset"], dtype=object)
-    table = np.array([seed[column] for seed in seeds], dtype=float)
-    return {name: table[:, dataset == name] for name in dict.fromkeys(seeds[0]["dataset"])}
 
 
 def write(grid: Grid, points: Sequence[Point], out: Path) -> None:
@@ -127,15 +120,11 @@ def read_panels(folder: Path) -> dict[str, Figure]:
 
 
 def _read(path: Path) -> list[Point]:
-    with path.open(newline="") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
-    for row in rows:
-        row |= {name: float(row[name] or "nan") for name in ("score", "low", "high", "published")}
-        row["trainable_parameters"] = int(row["trainable_parameters"] or 0) or None
-    return [Point(**row) for row in rows]
+    table = pd.read_csv(path, dtype={"value": str, "trainable_parameters": "Int64"})
+    return [Point(*row) for row in table.itertuples(index=False)]
 
 
-@figures.styled
+@figures.styled()
 def panel(title: str, points: Sequence[Point]) -> Figure:
     """One panel a task: scores with intervals by setting, and as crosses what the paper prints.
 
@@ -146,33 +135,30 @@ def panel(title: str, points: Sequence[Point]) -> Figure:
     if len(methods) > 1:
         series = [(method, AVERAGE) for method in methods]
     figure = figures.blank(3.6 * len(tasks) + 1.4, 3.2)
+    sizes = {p.value: p.trainable_parameters for p in points}
+    legend = {}
     for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         for place, (method, part) in enumerate(series):
             here = [p for p in points if (p.task, p.method, p.average) == (task, method, part)]
             shift = 0.03 * len(labels) * (place - (len(series) - 1) / 2)
-            name, colour = part if len(methods) == 1 else method, figures.PALETTE[place + 1]
-            _draw(axes, [labels.index(p.value) + shift for p in here], here, name, colour)
-        sizes = {p.value: p.trainable_parameters for p in points}
+            x, colour = [labels.index(p.value) + shift for p in here], figures.PALETTE[place + 1]
+            name = part if len(methods) == 1 else method
+            figures.curve(axes, x, [(p.score, p.low, p.high) for p in here], color=colour, label=name)
+            published = [p.published for p in here]
+            if np.isfinite(published).any():
+                axes.plot(x, published, "x", color=colour, ms=7, label="published")
         axes.set_xticks(range(len(labels)), [_tick(label, sizes[label]) for label in labels])
         metric = next(p.metric for p in points if p.task == task)
         axes.set(xlabel=title, ylabel=f"{_called(metric)} (%)", title=task)
         axes.grid(axis="y")
-    handles = {
-        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside right upper")
+        handles, names = axes.get_legend_handles_labels()
+        legend |= dict(zip(names, handles, strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="outside right upper")
     return figure
 
 
-def _draw(axes: Axes, x: Sequence[float], points: Sequence[Point], name: str, colour: str) -> None:
-    value, low, high, published = np.array([(p.score, p.low, p.high, p.published) for p in points]).reshape(-1, 4).T
-    axes.errorbar(x, value, yerr=[value - low, high - value], fmt="o-", color=colour, capsize=3, label=name)
-    if np.isfinite(published).any():
-        axes.plot(x, published, "x", color=colour, ms=7, label="published")
-
-
-def _tick(label: str, size: int | None) -> str:
-    return label if size is None or label == thousands(size) else f"{label}\n({size:,})"
+def _tick(label: str, size: Any) -> str:
+    return label if pd.isna(size) or label == thousands(size) else f"{label}\n({size:,})"
 
 
 def _called(column: str) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ptmoe.reporting.analysis import TaskAnalysis, align
-from ptmoe.reporting.cells import TaskRun
+from ptmoe.reporting.analysis import TaskAnalysis
 from ptmoe.runtime.errors import ScoringError
 
 CONTEXT_LENGTH = 420
@@ -26,6 +25,16 @@ class Output:
     prediction: str | None
     score: float | None
     expert: int | None
+
+    @property
+    def points(self) -> float | None:
+        """The score in percent."""
+        return None if self.score is None else 100 * self.score
+
+    @property
+    def kind(self) -> str:
+        """The class that colours the score."""
+        return "right" if self.score == 1 else "wrong" if self.score == 0 else "part"
 
 
 @dataclass(frozen=True)
@@ -43,52 +52,43 @@ class Case:
 
 def most_different(analysis: TaskAnalysis, root: Path, count: int) -> list[Case]:
     """Returns the examples on which the methods' scores vary most, at most one a data set; ties by their order."""
-    run = analysis.run
-    aligned, _ = align(run)
+    methods = [analysis.run.methods.index(method) for method in analysis.scored_methods]
     spreads = []
-    for dataset in analysis.counts:
-        values = np.stack([aligned[method][analysis.headline][dataset] for method in analysis.scored_methods])
+    for dataset, ids in analysis.ids.items():
+        values = analysis.scores[analysis.headline][dataset][methods]
         whole = np.isfinite(values).any(axis=1).all(axis=0)
         if whole.any():
             spread = np.where(whole, np.nanvar(np.where(whole, np.nanmean(values, axis=1), 0), axis=0), -1)
-            spreads.append((float(spread.max()), dataset, int(spread.argmax())))
-    ranked = sorted(spreads, key=lambda each: -each[0])[:count]
-    ids = {dataset: ids_in_order(run, dataset) for _, dataset, _ in ranked}
-    return [case(run, analysis.headline, root, dataset, ids[dataset][at]) for _, dataset, at in ranked]
+            spreads.append((float(spread.max()), dataset, ids[spread.argmax()]))
+    return [case(analysis, root, *key) for _, *key in sorted(spreads, key=lambda each: -each[0])[:count]]
 
 
-def ids_in_order(run: TaskRun, dataset: str) -> list[str]:
-    """Returns the ids of a data set in the order in which `align` meets them."""
-    scored = [result.scores for result in run.cells.values() if result.scores is not None]
-    return list(dict.fromkeys(key for scores in scored for key in scores["id"][scores["dataset"] == dataset]))
-
-
-def case(run: TaskRun, column: str, root: Path, dataset: str, key: str) -> Case:
-    """Collects one example's answers from the first seed that has any."""
-    example = test_rows(root, run.task, dataset, [key]).get(key, {})
-    outputs = [output for method in run.methods if (output := _output(run, column, method, dataset, key)) is not None]
-    return Case(
-        task=run.task,
-        dataset=dataset,
-        id=key,
-        question=example.get("question", ""),
-        context=around(example.get("context", ""), example.get("answers", [])),
-        answers=example.get("answers", []),
-        outputs=outputs,
-    )
-
-
-def find(run: TaskRun, column: str, root: Path, key: str) -> Case:
+def find(analysis: TaskAnalysis, root: Path, key: str) -> Case:
     """Returns the example with an id.
 
     Raises:
         ScoringError: no scored example has it.
     """
-    for dataset in run.datasets:
-        if key in ids_in_order(run, dataset):
-            return case(run, column, root, dataset, key)
-    some = [name for dataset in run.datasets for name in ids_in_order(run, dataset)[:1]]
-    raise ScoringError(f"no scored example of {run.task} has the id {key!r}; ids look like {', '.join(some) or 'none'}")
+    for dataset, ids in analysis.ids.items():
+        if key in ids:
+            return case(analysis, root, dataset, key)
+    task, some = analysis.run.task, ", ".join(ids[0] for ids in analysis.ids.values()) or "none"
+    raise ScoringError(f"no scored example of {task} has the id {key!r}; ids look like {some}")
+
+
+def case(analysis: TaskAnalysis, root: Path, dataset: str, key: str) -> Case:
+    """Collects one example's answers, each method's of the first seed that has scores."""
+    run, at = analysis.run, analysis.ids[dataset].index(key)
+    outputs = []
+    for method in run.methods:
+        row = next((row for row, seed in enumerate(run.seeds) if (method, seed) in run.scored), None)
+        if row is not None:
+            ((prediction, expert, _),) = run.cells[method, run.seeds[row]].answers(dataset, [key])
+            score = float(analysis.of_method(method, analysis.headline)[dataset][row, at])
+            outputs.append(Output(method, run.seeds[row], prediction, None if np.isnan(score) else score, expert))
+    example = test_rows(root, run.task, dataset, [key]).get(key, {})
+    question, context, answers = (example.get(name, "") for name in ("question", "context", "answers"))
+    return Case(run.task, dataset, key, question, around(context, answers), list(answers), outputs)
 
 
 def test_rows(root: Path, task: str, dataset: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -96,24 +96,6 @@ def test_rows(root: Path, task: str, dataset: str, keys: Sequence[str]) -> dict[
     path = root / "data/split" / task / "test" / f"{dataset}.parquet"
     rows = pq.read_table(path, filters=[("id", "in", list(keys))]).to_pylist() if path.exists() else []
     return {row["id"]: row for row in rows}
-
-
-def _output(run: TaskRun, column: str, method: str, dataset: str, key: str) -> Output | None:
-    for seed in run.seeds:
-        result = run.cells[method, seed]
-        if result.scores is None:
-            continue
-        at = np.flatnonzero((result.scores["dataset"] == dataset) & (result.scores["id"] == key))
-        score = float(result.scores[column][at[0]]) if len(at) else None
-        predictions = result.predictions or {"id": [], "dataset": []}
-        row = next(
-            (i for i, each in enumerate(predictions["id"]) if each == key and predictions["dataset"][i] == dataset),
-            None,
-        )
-        prediction = None if row is None else predictions["prediction"][row]
-        expert = None if row is None else predictions.get("expert", {row: None})[row]
-        return Output(method, seed, prediction, score, expert)
-    return None
 
 
 def around(context: str, answers: Sequence[str]) -> str:
@@ -132,8 +114,8 @@ def as_text(case: Case) -> str:
     lines.append(f"gold: {' | '.join(case.answers)}")
     width = max((len(output.method) for output in case.outputs), default=0)
     for output in case.outputs:
-        score = "-" if output.score is None or np.isnan(output.score) else f"{100 * output.score:.0f}"
         expert = "" if output.expert is None else f" [expert {output.expert}]"
         text = "(no prediction)" if output.prediction is None else output.prediction
+        score = "-" if output.points is None else f"{output.points:.0f}"
         lines.append(f"  {output.method:{width}s} {score:>4s}{expert}  {text}")
     return "\n".join(lines)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ptmoe.config.cells import Cell
 from ptmoe.config.faults import first_fault
+from ptmoe.reporting.scored import KEY, Scored, read_scored
 from ptmoe.runtime.errors import ScoringError
 from ptmoe.scoring.averages import average
 from ptmoe.scoring.cell import DatasetEntry, read_datasets
 from ptmoe.scoring.metric import Metric
-from ptmoe.scoring.scores import read_scores, read_table
+from ptmoe.scoring.scores import read_table
+from ptmoe.statistics.routing import RoutingSummary, kinds_of, summarise
+
+_ANSWER = ["prediction", "expert", "expert_probability"]
+T = TypeVar("T")
 
 
 @dataclass
@@ -26,29 +33,32 @@ class CellResult:
     """One cell's outputs; a part that is missing is None or empty.
 
     Attributes:
-        scores: the columns of its scores file: id, dataset, group, a column a metric, by_expert.
-        log: the columns of its training log, NaN where a line has no value.
+        metric, scores: its scores file.
+        log: its training log, NaN where a line has no value.
         adapter: its adapter_config.json.
-        predictions: the columns of its predictions file.
         adapter_bytes: size of its weights file.
+        predictions: dataset, id, prediction, expert, expert_probability and new_tokens of each example.
     """
 
     cell: Cell
-    metric: Metric | None = None
-    scores: dict[str, np.ndarray] | None = None
-    log: dict[str, np.ndarray] = field(default_factory=dict)
-    adapter: dict[str, Any] = field(default_factory=dict)
-    predictions: dict[str, list] | None = None
-
-    adapter_bytes: int | None = None
+    metric: Metric | None
+    scores: pd.DataFrame | None
+    log: pd.DataFrame
+    adapter: dict[str, Any]
+    adapter_bytes: int | None
+    predictions: pd.DataFrame | None
 
     @property
     def trainable_parameters(self) -> int | None:
         return self.adapter.get("trainable_parameters")
 
-    @property
-    def num_experts(self) -> int | None:
-        return self.adapter.get("params", {}).get("num_experts")
+    def answers(self, dataset: str, ids: Sequence[str]) -> list[tuple[str | None, int | None, float | None]]:
+        """Returns the prediction, expert and gate of examples, None for each that is missing."""
+        if self.predictions is None:
+            return [(None, None, None)] * len(ids)
+        rows = self.predictions[self.predictions["dataset"] == dataset].set_index("id")[_ANSWER].reindex(ids)
+        known = [(None if pd.isna(value) else value for value in row) for row in rows.itertuples(index=False)]
+        return [(text, None if expert is None else int(expert), gate) for text, expert, gate in known]
 
 
 @dataclass
@@ -59,6 +69,7 @@ class TaskRun:
         metric: the cells' metric; None when no cell has scores.
         datasets: {dataset: {"domain", "rows"}} in display order.
         training_sets: the data sets of the training rows; empty where they are not at hand.
+        cells: by method and seed.
         problems: what is missing or damaged, a sentence each.
     """
 
@@ -80,26 +91,43 @@ class TaskRun:
     def base_name(self) -> str:
         return self.base.get("name", "")
 
-    def average(self, method: str, seed: int, column: str) -> float:
-        """Returns one cell's average of a column in 0..1; NaN without scores."""
-        scores = self.cells[method, seed].scores
-        if scores is None or column not in scores:
-            return float("nan")
-        names = [name for name in self.datasets if (scores["dataset"] == name).any()]
-        return average({name: float(np.mean(scores[column][scores["dataset"] == name])) for name in names})
+    @property
+    def scored(self) -> dict[tuple[str, int], pd.DataFrame]:
+        """The scores of the cells that were scored by the task's metric."""
+        cells = self.cells.items()
+        return {key: cell.scores for key, cell in cells if cell.scores is not None and cell.metric == self.metric}
 
+    @cached_property
+    def routing(self) -> dict[tuple[str, int], RoutingSummary]:
+        """What the router of each cell that has one does."""
+        order, kinds = list(self.datasets), kinds_of(list(self.datasets), self.training_sets)
+        summaries = {}
+        for key, result in self.cells.items():
+            if result.predictions is not None:
+                routed = result.predictions.dropna(subset=["expert"]).astype({"expert": int})
+                expert, gate, dataset = (routed[name].tolist() for name in (*_ANSWER[1:], "dataset"))
+                num_experts = result.adapter.get("params", {}).get("num_experts")
+                summaries[key] = summarise(expert, gate, dataset, num_experts, order, kinds)
+        return {key: summary for key, summary in summaries.items() if summary is not None}
 
-def best_exact(run: TaskRun) -> float:
-    """Returns the highest share of exact validation answers that any cell of a task reached; NaN without logs."""
-    seen = [result.log["validation_exact"] for result in run.cells.values() if "validation_exact" in result.log]
-    values = np.concatenate([[np.nan], *seen])
-    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
+    @property
+    def best_exact(self) -> float:
+        """The highest share of exact validation answers that any cell reached; NaN without logs."""
+        seen = [result.log["validation_exact"] for result in self.cells.values() if "validation_exact" in result.log]
+        return max((share for each in seen for share in each.dropna()), default=np.nan)
 
+    def parameters(self, method: str) -> int | None:
+        """Returns a method's trainable parameters, or None where no adapter states them."""
+        counts = (self.cells[method, seed].trainable_parameters for seed in self.seeds)
+        return next((number for number in counts if number is not None), None)
 
-def parameters_of(run: TaskRun, method: str) -> int | None:
-    """Returns a method's trainable parameters, or None where no adapter states them."""
-    counts = (run.cells[method, seed].trainable_parameters for seed in run.seeds)
-    return next((number for number in counts if number is not None), None)
+    def average(self, method: str, seed: int) -> float:
+        """Returns one cell's average headline score in 0..1; NaN without scores."""
+        scores = self.scored.get((method, seed))
+        if scores is None or self.metric is None:
+            return np.nan
+        values = dict(list(scores.groupby("dataset")[self.metric.headline]))
+        return average({name: float(values[name].to_numpy().mean()) for name in self.datasets if name in values})
 
 
 def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Path) -> TaskRun:
@@ -108,10 +136,6 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
     cells = {
         (method, seed): _read_cell(Cell(task, method, seed), root, problems) for method in methods for seed in seeds
     }
-    scored = [result.scores for result in cells.values() if result.scores is not None]
-    metrics = list(dict.fromkeys(result.metric.name for result in cells.values() if result.metric is not None))
-    if len(metrics) > 1:
-        problems.append(f"{task}: cells were scored by {' and '.join(metrics)}; run `dvc repro score`.")
     metric = next((result.metric for result in cells.values() if result.metric is not None), None)
     split_dir = root / "data/split" / task
     datasets: dict[str, DatasetEntry]
@@ -119,63 +143,58 @@ def read_task(task: str, methods: Sequence[str], seeds: Sequence[int], root: Pat
         datasets = read_datasets(split_dir)
     else:
         problems.append(f"{task}: data/split/{task}/datasets.json is missing; data sets are shown without domains.")
-        names = dict.fromkeys(name for scores in scored for name in scores["dataset"])
-        datasets = {name: {"domain": "", "rows": None} for name in names}
+        scored = [result.scores for result in cells.values() if result.scores is not None]
+        datasets = {name: {"domain": "", "rows": None} for each in scored for name in each["dataset"].unique()}
     problems += [f"{task}: the test set {name} is empty." for name, entry in datasets.items() if entry["rows"] == 0]
-    training_sets = _training_sets(root / "data/split" / task / "train.parquet")
-    return TaskRun(task, list(methods), list(seeds), metric, datasets, training_sets, cells, problems)
-
-
-def _training_sets(path: Path) -> list[str]:
-    return pq.read_table(path, columns=["dataset"])["dataset"].unique().to_pylist() if path.exists() else []
+    train = split_dir / "train.parquet"
+    names = pq.read_table(train, columns=["dataset"])["dataset"].unique().to_pylist() if train.exists() else []
+    return TaskRun(task, list(methods), list(seeds), metric, datasets, names, cells, problems)
 
 
 def _read_cell(cell: Cell, root: Path, problems: list[str]) -> CellResult:
-    result = CellResult(cell)
-    if (root / cell.scores).exists():
+    def read(path: Path, reader: Callable[[Path], T]) -> T | None:
+        """Returns what a file holds, or None where it is missing or, noted, damaged."""
         try:
-            result.metric, table = read_scores(root / cell.scores)
-            result.scores = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+            return reader(path) if path.exists() else None
         except ScoringError as error:
             problems.append(f"{error}.")
-    else:
+        except (ValueError, TypeError, csv.Error) as error:
+            reason = first_fault(error) if isinstance(error, ValidationError) else f"{error!s:.100}"
+            problems.append(f"{path} is damaged and left out ({reason}).")
+        return None
+
+    scored: Scored | None = read(root / cell.scores, read_scored)
+    if not (root / cell.scores).exists():
         problems.append(f"{cell.name} has no scores; run `dvc repro score@{cell.name}`.")
-    if (root / cell.log).exists():
-        result.log = _read_log(root / cell.log, problems)
-    config = root / cell.adapter / "adapter_config.json"
-    if config.exists():
-        result.adapter = _read_adapter(config, problems)
-        weights = config.with_name("adapter_model.safetensors")
-        result.adapter_bytes = weights.stat().st_size if weights.exists() else None
-    if (root / cell.predictions).exists():
-        try:
-            table = read_table(root / cell.predictions, ["id", "dataset", "prediction", "new_tokens"])
-            result.predictions = table.to_pydict()
-        except ScoringError as error:
-            problems.append(f"{error}.")
-    _note_gaps(result, problems)
-    return result
+    log = read(root / cell.log, _read_log)
+    adapter = read(root / cell.adapter / "adapter_config.json", _read_adapter)
+    weights = root / cell.adapter / "adapter_model.safetensors"
+    predictions = read(root / cell.predictions, _read_predictions)
+    if scored is not None:
+        problems += [f"{cell.name}: {gap}" for gap in _gaps(scored, predictions)]
+    return CellResult(
+        cell=cell,
+        metric=scored and scored.metric,
+        scores=scored and scored.table,
+        log=pd.DataFrame() if log is None else log,
+        adapter=adapter or {},
+        adapter_bytes=weights.stat().st_size if weights.exists() else None,
+        predictions=predictions,
+    )
 
 
-def _note_gaps(result: CellResult, problems: list[str]) -> None:
-    """Notes examples without a prediction, which score 0, and scores that are not numbers, which are left out."""
-    scores = result.scores
-    if scores is None:
-        return
-    total = len(scores["id"])
-    if result.predictions is not None:
-        predictions = result.predictions
-        keys = zip(predictions["dataset"], predictions["id"], predictions["prediction"], strict=True)
-        answered = {(dataset, key) for dataset, key, prediction in keys if prediction is not None}
-        missing = sum(key not in answered for key in zip(scores["dataset"], scores["id"], strict=True))
+def _gaps(scored: Scored, predictions: pd.DataFrame | None) -> list[str]:
+    """Names examples without a prediction, which score 0, and scores that are not numbers, which are left out."""
+    gaps, total = [], len(scored.table)
+    if predictions is not None:
+        answered = predictions.dropna(subset=["prediction"]).set_index(KEY).index
+        missing = total - scored.table.set_index(KEY).index.isin(answered).sum()
         if missing:
-            problems.append(
-                f"{result.cell.name}: {missing:,} of {total:,} examples have no prediction and count as wrong."
-            )
-    numbers = [scores[name].astype(float) for name in result.metric.columns] if result.metric else []
-    broken = int((~np.isfinite(numbers)).any(axis=0).sum()) if total else 0
+            gaps.append(f"{missing:,} of {total:,} examples have no prediction and count as wrong.")
+    broken = int((~np.isfinite(scored.table[list(scored.metric.columns)])).any(axis=1).sum())
     if broken:
-        problems.append(f"{result.cell.name}: {broken:,} of {total:,} scores are not numbers and are left out.")
+        gaps.append(f"{broken:,} of {total:,} scores are not numbers and are left out.")
+    return gaps
 
 
 class _Told(BaseModel):
@@ -189,22 +208,20 @@ class _Told(BaseModel):
     versions: dict[str, str] = {}
 
 
-def _read_adapter(path: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        return _Told.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        problems.append(f"{path} is damaged and left out ({first_fault(error)}).")
-        return {}
+def _read_adapter(path: Path) -> dict[str, Any]:
+    return _Told.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
 
 
-def _read_log(path: Path, problems: list[str]) -> dict[str, np.ndarray]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        log = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else [])}
-        if rows and "step" not in log:
-            raise ValueError("no column `step`")
-        return log
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
-        problems.append(f"{path} is damaged and left out ({error!s:.100}).")
-        return {}
+def _read_log(path: Path) -> pd.DataFrame:
+    with path.open(newline="", encoding="utf-8") as file:
+        log = pd.DataFrame(csv.DictReader(file, delimiter="\t")).replace("", None).astype(float)
+    if len(log) and "step" not in log:
+        raise ValueError("no column `step`")
+    return log
+
+
+def _read_predictions(path: Path) -> pd.DataFrame:
+    table = read_table(path, [*KEY, "prediction", "new_tokens"])
+    wanted = [*KEY, *_ANSWER, "new_tokens"]
+    frame = table.select([name for name in wanted if name in table.column_names]).to_pandas()
+    return frame.reindex(columns=wanted).drop_duplicates(KEY)

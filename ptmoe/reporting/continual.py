@@ -13,12 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting import figures
-from ptmoe.reporting.costs import as_text
+from ptmoe.reporting.numbers import as_text
 from ptmoe.scoring.averages import weights
 from ptmoe.statistics.clusters import Clusters
 from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
@@ -42,13 +41,6 @@ class Learned:
     scores: dict[str, list[list[Scores]]]
     clusters: list[Clusters]
     labels: list[str]
-
-
-def by_dataset(tables: Sequence[pa.Table], column: str) -> Scores:
-    """Returns {data set: [S, n]} of a column in the scores files of S seeds, whose rows are the same."""
-    datasets = tables[0]["dataset"].to_numpy()
-    values = np.stack([table[column].to_numpy() for table in tables])
-    return {name: values[:, datasets == name] for name in dict.fromkeys(datasets)}
 
 
 def estimates(learned: Learned, learner: str, statistics: StatisticsParams) -> dict[str, Any]:
@@ -131,7 +123,7 @@ def as_json(value: Any) -> Any:
     return [as_json(each) for each in value]
 
 
-@figures.styled
+@figures.styled()
 def figure(learned: Learned, measured: dict[str, dict[str, Any]]) -> Figure:
     """One panel a task: the score after each step with its interval; a dotted line marks the step of the task."""
     drawn = figures.blank(3.0 * len(learned.tasks) + 1.6, 3.0)
@@ -139,12 +131,10 @@ def figure(learned: Learned, measured: dict[str, dict[str, Any]]) -> Figure:
     panels = drawn.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     for j, axes in enumerate(panels):
         for place, (learner, each) in enumerate(measured.items()):
-            value, low, high = 100 * np.array([(e.value, e.low, e.high) for e in (row[j] for row in each["R"])]).T
+            rows = [[100 * end for end in (row[j].value, row[j].low, row[j].high)] for row in each["R"]]
             shift = 0.06 * (place - (len(measured) - 1) / 2)
             colour, label = figures.PALETTE[(place + 1) % len(figures.PALETTE)], learner if j == 0 else None
-            axes.errorbar(
-                steps + shift, value, yerr=[value - low, high - value], fmt="o-", color=colour, capsize=3, label=label
-            )
+            figures.curve(axes, steps + shift, rows, color=colour, label=label)
         axes.axvline(j, color=figures.INK, linestyle=":", linewidth=0.8)
         axes.set_xticks(steps, learned.tasks)
         axes.set(xlabel="after learning", ylabel=f"{learned.labels[j]} (%)", title=learned.tasks[j], ylim=(-3, 103))

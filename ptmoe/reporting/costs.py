@@ -49,16 +49,3 @@ def _shown(value: float | int | str | None) -> str:
     if value is None:
         return ""
     return f"{value:,.1f}" if isinstance(value, float) else str(value)
-
-
-def as_text(table: Sequence[Sequence[str]]) -> str:
-    """Formats a table for a terminal: the first two columns left-aligned, numbers right-aligned."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    )
-    return "\n".join(line.rstrip() for line in lines)

@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ptmoe.reporting.analysis import TaskAnalysis, align
-from ptmoe.reporting.case_study import around, ids_in_order, test_rows
-from ptmoe.reporting.cells import TaskRun
+from ptmoe.reporting.analysis import TaskAnalysis
+from ptmoe.reporting.case_study import around, test_rows
 
 # Bytes for all examples: with figures and tables the page stays below 5 MB.
 BUDGET = 3_500_000
 # Rows of a data set that are looked at; more never fit into its part of the budget in a run of many data sets.
 MOST_ROWS = 1000
 TEXT_LENGTH = 240
-Key = tuple[str, str]
 
 
 def as_json(analyses: Sequence[TaskAnalysis], colours: Mapping[str, str], root: Path, budget: int = BUDGET) -> str:
@@ -50,28 +48,23 @@ def _json(content: object) -> str:
 
 def _task(analysis: TaskAnalysis, root: Path, share: int) -> dict[str, Any]:
     run = analysis.run
-    aligned, _ = align(run)
-    scores, order, ids = {}, {}, {}
-    for name in analysis.counts:
-        ids[name] = ids_in_order(run, name)
-        columns = [aligned[method][analysis.headline][name] for method in run.methods]
-        scores[name] = np.concatenate(columns)  # [methods x seeds, n]
-        order[name] = _differing_first(scores[name], f"{run.task}/{name}")[:MOST_ROWS]
-    said = _answers(run, {(name, ids[name][at]) for name in order for at in order[name]})
     rows, datasets = [], []
-    for number, name in enumerate(order):
-        tests = test_rows(root, run.task, name, [ids[name][at] for at in order[name]])
+    for number, (name, ids) in enumerate(analysis.ids.items()):
+        scores = analysis.scores[analysis.headline][name].reshape(-1, len(ids))
+        order = _differing_first(scores, f"{run.task}/{name}")[:MOST_ROWS]
+        keys = [ids[at] for at in order]
+        tests = test_rows(root, run.task, name, keys)
+        answers = zip(*(result.answers(name, keys) for result in run.cells.values()), strict=True)
         left, kept = share, {}
-        for at in order[name]:
-            key = ids[name][at]
-            cells = [_cell(each.get((name, key)), score) for each, score in zip(said, scores[name][:, at], strict=True)]
-            kept[at] = [number, key, *_question(tests.get(key, {})), cells]
-            left -= len(_json(kept[at]).encode())
+        for at, said in zip(order, answers, strict=True):
+            cells = [_cell(each, score) for each, score in zip(said, scores[:, at], strict=True)]
+            row = [number, ids[at], *_question(tests.get(ids[at], {})), cells]
+            left -= len(_json(row).encode())
             if left < 0:
-                del kept[at]
                 break
+            kept[at] = row
         rows += [kept[at] for at in sorted(kept)]
-        datasets.append([name, len(kept), len(ids[name])])
+        datasets.append([name, len(kept), len(ids)])
     return {"name": run.task, "metric": analysis.label(), "datasets": datasets, "rows": rows}
 
 
@@ -82,22 +75,10 @@ def _differing_first(scores: np.ndarray, name: str) -> list[int]:
     return shuffled[np.argsort(np.ptp(known, axis=0)[shuffled] == 0, kind="stable")].tolist()
 
 
-def _answers(run: TaskRun, wanted: set[Key]) -> list[dict[Key, tuple[Any, ...]]]:
-    """Returns {(data set, id): (text, expert, gate)} of each cell."""
-    answers = []
-    for result in run.cells.values():
-        given = result.predictions or {"dataset": [], "id": []}
-        missing = [None] * len(given["id"])
-        told = (given.get(name, missing) for name in ("prediction", "expert", "expert_probability"))
-        rows = zip(zip(given["dataset"], given["id"], strict=True), *told, strict=True)
-        answers.append({key: tuple(rest) for key, *rest in rows if key in wanted})
-    return answers
-
-
-def _cell(said: tuple[Any, ...] | None, score: float) -> list[Any] | None:
-    if said is None and np.isnan(score):
+def _cell(answer: tuple[str | None, int | None, float | None], score: float) -> list[Any] | None:
+    text, expert, gate = answer
+    if text is None and np.isnan(score):
         return None
-    text, expert, gate = said or (None, None, None)
     routed = [] if expert is None else [expert, None if gate is None else round(gate, 2)]
     return [text and _cut(text), None if np.isnan(score) else round(100 * score), *routed]
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ptmoe.reporting.analysis import TaskAnalysis
-from ptmoe.reporting.cells import TaskRun, parameters_of
+from ptmoe.reporting.cells import TaskRun
 from ptmoe.reporting.tables import efficiency
 from ptmoe.runtime.files import whole_file, write_text
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.statistics.estimates import Estimate
-from ptmoe.statistics.routing import RoutingSummary
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # Readable on white and on dark; the first is grey because the first method is the reference.
 PALETTE = (
@@ -57,15 +53,9 @@ _STYLE: Any = {
 }
 
 
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Runs a drawing function in the report's style."""
-
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
+def styled():
+    """Returns the report's style, as a decorator of drawing functions or as a context."""
+    return mpl.rc_context(_STYLE)
 
 
 def colour_of(method: str, methods: Sequence[str]) -> str:
@@ -81,140 +71,128 @@ def blank(width: float, height: float) -> Figure:
 def save(figure: Figure, stem: Path) -> None:
     """Writes `stem`.svg and `stem`.png, without dates or versions, on white."""
     write_text(stem.with_name(f"{stem.name}.svg"), _svg(figure, "white"))
-    with mpl.rc_context(_STYLE), whole_file(stem.with_name(f"{stem.name}.png")) as temporary:
+    with styled(), whole_file(stem.with_name(f"{stem.name}.png")) as temporary:
         figure.savefig(temporary, format="png", dpi=160, facecolor="white", metadata={"Software": None})
 
 
 def inline(figure: Figure) -> str:
     """Returns the figure as an SVG element that takes the page's text colour and width."""
     svg = _svg(figure, "none")
-    svg = re.sub(r"#17191c", "currentColor", svg[svg.index("<svg") :])
-    svg = re.sub(r'<svg([^>]*?) width="[\d.]+pt"', r"<svg\1", svg, count=1)
-    svg = re.sub(r'<svg([^>]*?) height="[\d.]+pt"', r"<svg\1", svg, count=1)
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 
 
 def _svg(figure: Figure, background: str) -> str:
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with styled():
         figure.savefig(buffer, format="svg", facecolor=background, metadata={"Date": None, "Creator": None})
     # Trailing blanks in paths would trip checks of committed files.
     return re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.MULTILINE)
 
 
-def _percent(estimate: Estimate) -> tuple[float, float, float]:
-    return 100 * estimate.value, 100 * (estimate.value - estimate.low), 100 * (estimate.high - estimate.value)
+def _chart(height: float, grid: Any = "both", **labels: Any) -> tuple[Figure, Axes]:
+    """Returns an empty figure of the page's width and its axes."""
+    figure = blank(6.4, height)
+    axes = figure.subplots()
+    axes.set(**labels)
+    axes.grid(axis=grid)
+    return figure, axes
+
+
+def curve(axes: Axes, x: Sequence[float] | np.ndarray, rows: Any, **look: Any) -> None:
+    """Draws a line through values with their intervals, [n, 3]: value, low, high."""
+    value, low, high = np.array(rows, dtype=float).reshape(-1, 3).T
+    axes.errorbar(x, value, yerr=[value - low, high - value], fmt="o-", capsize=3, **look)
+
+
+def _percent(estimate: Estimate) -> tuple[float, list[list[float]]]:
+    """Returns a score in percent, and how far its interval reaches below and above."""
+    return 100 * estimate.value, [[100 * (estimate.value - estimate.low)], [100 * (estimate.high - estimate.value)]]
 
 
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
-@styled
-def training_loss(run: TaskRun) -> Figure | None:
-    """Training loss by step, the mean over seeds as a line and their range as a band; None without logs."""
-    return _by_step(run, "loss", 1.0, "training loss")
+def draw(analysis: TaskAnalysis) -> dict[str, Figure]:
+    """Returns {kind: figure} of one task, those that it has the numbers for."""
+    drawn = {
+        "scores": scores(analysis),
+        "parameters": score_by_parameters(analysis),
+        "steps": score_by_steps(analysis),
+        "loss": by_step(analysis.run, "loss", 1.0, "training loss"),
+        "exact": by_step(analysis.run, "validation_exact", 100.0, "exact validation answers (%)"),
+        "routing": routing(analysis.run),
+    }
+    return {kind: figure for kind, figure in drawn.items() if figure is not None}
 
 
-@styled
-def validation_exact(run: TaskRun) -> Figure | None:
-    """Share of validation rows with an exact answer by step: how soon a method learns (paper, figure 4)."""
-    return _by_step(run, "validation_exact", 100.0, "exact validation answers (%)")
+@styled()
+def by_step(run: TaskRun, column: str, scale: float, label: str) -> Figure | None:
+    """A column of the logs by step, the mean over seeds as a line and their range as a band; None without logs.
 
-
-def _by_step(run: TaskRun, column: str, scale: float, label: str) -> Figure | None:
-    logged = [method for method in run.methods if _curves(run, method, column)]
-    if not logged:
+    A method that takes no step has no curve. The share of exact answers shows how soon a method learns (figure 4).
+    """
+    curves: dict[str, list[Any]] = {}
+    for (method, _), result in run.cells.items():
+        if column in result.log and np.isfinite(result.log[column]).sum() > 1:
+            curves.setdefault(method, []).append(scale * result.log.groupby("step")[column].last())
+    if not curves:
         return None
-    figure = blank(6.4, 3.6)
-    axes = figure.subplots()
-    for method in logged:
-        curves = _curves(run, method, column)
-        steps = np.unique(np.concatenate([log["step"] for log in curves]))
-        table = scale * np.array([_on_steps(log, column, steps) for log in curves])
-        seen = np.isfinite(table).any(axis=0)
+    figure, axes = _chart(3.6, "y", xlabel="step", ylabel=label, title=run.task)
+    for method, seeds in curves.items():
+        table = pd.concat(seeds, axis=1).sort_index().dropna(how="all")
         colour = colour_of(method, run.methods)
-        axes.plot(steps[seen], np.nanmean(table[:, seen], axis=0), color=colour, label=method)
-        if len(curves) > 1:
-            low, high = np.nanmin(table[:, seen], axis=0), np.nanmax(table[:, seen], axis=0)
-            axes.fill_between(steps[seen], low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.set(xlabel="step", ylabel=label, title=run.task)
-    axes.grid(axis="y")
+        axes.plot(table.index, table.mean(axis=1), color=colour, label=method)
+        if len(seeds) > 1:
+            axes.fill_between(table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.15, linewidth=0)
     figure.legend(loc="outside right upper")
     return figure
 
 
-def _curves(run: TaskRun, method: str, column: str) -> list[dict[str, np.ndarray]]:
-    """Returns the logs with more than one value of a column: a method that takes no step has no curve."""
-    logs = [run.cells[method, seed].log for seed in run.seeds]
-    return [log for log in logs if np.isfinite(log.get(column, [])).sum() > 1]
-
-
-def _on_steps(log: Mapping[str, np.ndarray], column: str, steps: np.ndarray) -> np.ndarray:
-    values = np.full(len(steps), np.nan)
-    values[np.searchsorted(steps, log["step"])] = log[column]
-    return values
-
-
-@styled
+@styled()
 def scores(analysis: TaskAnalysis) -> Figure:
     """Average score of each method with its interval, best on top; in-domain and out-of-domain as small marks."""
     methods = analysis.ranked()[::-1]
-    figure = blank(6.4, 0.9 + 0.32 * len(methods))
-    axes = figure.subplots()
+    title, label = f"{analysis.run.task}: average with interval", f"{analysis.label()} (%)"
+    figure, axes = _chart(0.9 + 0.32 * len(methods), "x", xlabel=label, title=title, ylim=(-0.6, len(methods) - 0.4))
     for row, method in enumerate(methods):
         colour = colour_of(method, analysis.run.methods)
-        value, below, above = _percent(analysis.estimate(method))
-        axes.errorbar(value, row, xerr=[[below], [above]], fmt="o", color=colour, ms=6, capsize=3)
+        value, around = _percent(analysis.estimate(method))
+        axes.errorbar(value, row, xerr=around, fmt="o", color=colour, ms=6, capsize=3)
         for part, mark in ((IN_DOMAIN, ">"), (OUT_OF_DOMAIN, "<")):
             if part in analysis.parts:
                 x = 100 * analysis.estimate(method, part).value
                 axes.plot(x, row, mark, mfc="none", mec=colour, ms=5, mew=1)
     axes.set_yticks(range(len(methods)), methods)
-    axes.set(
-        xlabel=f"{analysis.label()} (%)",
-        title=f"{analysis.run.task}: average with interval",
-        ylim=(-0.6, len(methods) - 0.4),
-    )
-    axes.grid(axis="x")
-    _mark_legend(axes)
-    return figure
-
-
-def _mark_legend(axes: Axes) -> None:
     for mark, fill, label in (("o", INK, "average"), (">", "none", "in-domain"), ("<", "none", "out-of-domain")):
         axes.plot([], [], mark, mfc=fill, mec=INK, ms=5, label=label)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
-@styled
+@styled()
 def score_by_parameters(analysis: TaskAnalysis) -> Figure:
     """Average score against trainable parameters, on a logarithmic axis; a method without any is a dashed line."""
     run = analysis.run
-    figure = blank(6.4, 3.8)
-    axes = figure.subplots()
+    title, label = f"{run.task}: average by size", f"{analysis.label()} (%)"
+    figure, axes = _chart(3.8, xlabel="trainable parameters", ylabel=label, title=title, xscale="log")
     points = []
     for method in analysis.scored_methods:
-        parameters = parameters_of(run, method)
-        value, below, above = _percent(analysis.estimate(method))
+        parameters = run.parameters(method)
+        value, around = _percent(analysis.estimate(method))
         colour = colour_of(method, run.methods)
         if not parameters:
             axes.axhline(value, color=colour, linestyle=(0, (4, 3)), linewidth=1)
             axes.annotate(method, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=colour)
             continue
-        axes.errorbar(parameters, value, yerr=[[below], [above]], fmt="o", color=colour, ms=6, capsize=3)
+        axes.errorbar(parameters, value, yerr=around, fmt="o", color=colour, ms=6, capsize=3)
         points.append((parameters, value, method, colour))
-    axes.set_xscale("log")
     axes.xaxis.set_minor_formatter(NullFormatter())
     if points:
         # At least a decade, so that near equal sizes look near equal and have a labelled tick.
         axes.set_xlim(10 ** np.floor(np.log10(min(x for x, *_ in points) / 1.5)), 4 * max(x for x, *_ in points))
     axes.margins(y=0.1)
-    axes.set(
-        xlabel="trainable parameters",
-        ylabel=f"{analysis.label()} (%)",
-        title=f"{run.task}: average by size",
-    )
-    axes.grid()
     figure.draw_without_rendering()
     _label(axes, points)
     return figure
@@ -235,7 +213,7 @@ def _label(axes: Axes, points: list[tuple[float, float, str, str]], gaps: Sequen
         axes.annotate(name, points[index][:2], xytext=offset, textcoords="offset points", color=colour)
 
 
-@styled
+@styled()
 def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
     """Average score against the steps that a method takes, its area by trainable parameters (paper, figure 4).
 
@@ -245,26 +223,24 @@ def score_by_steps(analysis: TaskAnalysis) -> Figure | None:
     run = analysis.run
     points, areas = [], []
     for method in analysis.scored_methods:
-        steps = [efficiency(run, method, seed)["steps_to_half"] for seed in run.seeds]
-        parameters = parameters_of(run, method)
+        steps = [efficiency(run, method, seed).steps_to_half for seed in run.seeds]
+        parameters = run.parameters(method)
         if parameters and None not in steps:
             score = 100 * analysis.estimate(method).value
             points.append((float(np.mean(np.array(steps, float))), score, method, colour_of(method, run.methods)))
             areas.append(_area(parameters))
     if not points:
         return None
-    figure = blank(6.4, 3.8)
-    axes = figure.subplots()
-    axes.scatter([x for x, *_ in points], [y for _, y, *_ in points], s=areas, c=[c for *_, c in points], alpha=0.75)
-    axes.margins(y=0.15)
-    axes.set(
+    figure, axes = _chart(
+        3.8,
         xlim=(0, 1.35 * max(1, *(x for x, *_ in points))),
         xlabel="steps to half of the best share of exact validation answers",
         ylabel=f"{analysis.label()} (%)",
         title=f"{run.task}: average by steps and size",
     )
-    axes.grid()
-    sizes = [parameters_of(run, method) or 1 for _, _, method, _ in points]
+    axes.scatter([x for x, *_ in points], [y for _, y, *_ in points], s=areas, c=[c for *_, c in points], alpha=0.75)
+    axes.margins(y=0.15)
+    sizes = [run.parameters(method) or 1 for _, _, method, _ in points]
     for power in sorted({int(np.floor(np.log10(size))) for size in sizes}):
         axes.scatter([], [], s=_area(10**power), facecolor="none", edgecolor=INK, label=f"{10**power:,} parameters")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), labelspacing=1.2)
@@ -278,9 +254,12 @@ def _area(parameters: int) -> float:
     return 3.0 * parameters**0.25
 
 
-@styled
-def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None:
+@styled()
+def routing(run: TaskRun) -> Figure | None:
     """Share of each data set's examples that each expert receives, one panel per method; None without a router."""
+    # The first seed of each method.
+    summaries = {method: summary for (method, _), summary in reversed(run.routing.items())}
+    summaries = {method: summaries[method] for method in run.methods if method in summaries}
     if not summaries:
         return None
     heights = [summary.num_experts for summary in summaries.values()]
@@ -302,5 +281,5 @@ def routing(task: str, summaries: Mapping[str, RoutingSummary]) -> Figure | None
     bar = figure.colorbar(image, ax=list(panels), shrink=0.8, aspect=18, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["0 %", "50 %", "100 %"])
     bar.outline.set_visible(False)
-    figure.suptitle(f"{task}: share of each data set", fontsize=10)
+    figure.suptitle(f"{run.task}: share of each data set", fontsize=10)
     return figure

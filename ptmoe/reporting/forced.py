@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from ptmoe.config.params import StatisticsParams
-from ptmoe.reporting.analysis import AVERAGE, TaskAnalysis
-from ptmoe.reporting.cells import CellResult
+from ptmoe.reporting.cells import TaskRun
 from ptmoe.scoring.scores import BY_EXPERT
 from ptmoe.statistics.clusters import Clusters, Scores, clusters_of
 from ptmoe.statistics.estimates import Comparison, Estimate, Resampling, compare, corrected
@@ -42,17 +41,18 @@ class ForcedExperts:
         return Estimate(value, low, high, self.regret.warning) if choice == ORACLE else None
 
 
-def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list[ForcedExperts]:
-    """Returns a summary of each method whose experts were forced."""
-    shares = analysis.parts.get(AVERAGE, {})
+def forced_experts(
+    run: TaskRun, column: str, shares: dict[str, float], statistics: StatisticsParams
+) -> list[ForcedExperts]:
+    """Returns a summary of each method whose experts were forced, by a column's average."""
+    options = statistics.confidence, statistics.resamples
     summaries = []
-    for method in analysis.run.methods:
-        chosen = _choices(analysis, method, shares)
+    for method in run.methods:
+        chosen = _choices(run, method, column, shares)
         if chosen is None:
             continue
         choices, clusters = chosen
-        name = f"{analysis.run.task}/{method}"
-        options = statistics.confidence, statistics.resamples
+        name = f"{run.task}/{method}"
         estimates = {
             choice: Resampling(scores, *options, f"{name}/{choice}", clusters=clusters).estimate(shares)
             for choice, scores in choices.items()
@@ -69,36 +69,28 @@ def forced_experts(analysis: TaskAnalysis, statistics: StatisticsParams) -> list
 
 
 def _choices(
-    analysis: TaskAnalysis, method: str, shares: dict[str, float]
-) -> tuple[Mapping[str, Scores], Clusters] | None:
-    """Returns {choice: {dataset: [S, n]}} of the seeds whose experts were all forced, and clusters; None without."""
-    per_seed = [
-        table
-        for seed in analysis.run.seeds
-        if (table := _by_expert(analysis.run.cells[method, seed], analysis.headline)) is not None
-    ]
-    seeds = [table for table, _ in per_seed]
-    if not seeds or not shares or any(set(seed) != set(seeds[0]) or not shares.keys() <= seed.keys() for seed in seeds):
+    run: TaskRun, method: str, column: str, shares: dict[str, float]
+) -> tuple[dict[str, Scores], Clusters] | None:
+    """Returns {choice: {data set: [S, n]}} of the seeds whose experts were all forced, and clusters; None without."""
+    tables = [run.scored[method, seed] for seed in run.seeds if (method, seed) in run.scored]
+    tables = [table for table in tables if BY_EXPERT in table and not table[BY_EXPERT].isna().to_numpy().any()]
+    seeds = [_by_expert(table, column) for table in tables]
+    if not seeds or any(set(seed) != set(seeds[0]) or not shares.keys() <= seed.keys() for seed in seeds):
         return None
-    best = [_best_expert(seed, shares) for seed in seeds]
-    choices = {
-        ROUTER: {key: np.stack([seed[key][:, 0] for seed in seeds]) for key in shares},
-        BEST: {key: np.stack([seed[key][:, 1 + e] for seed, e in zip(seeds, best, strict=True)]) for key in shares},
-        RANDOM: {key: np.stack([seed[key][:, 1:].mean(axis=1) for seed in seeds]) for key in shares},
-        ORACLE: {key: np.stack([seed[key][:, 1:].max(axis=1) for seed in seeds]) for key in shares},
+    # [S, n, 1 + N]: the router's score and each expert's.
+    values = {key: np.stack([seed[key] for seed in seeds]) for key in shares}
+    means = np.sum([share * values[key][:, :, 1:].mean(axis=1) for key, share in shares.items()], axis=0)
+    choices: dict[str, Scores] = {
+        ROUTER: {key: each[:, :, 0] for key, each in values.items()},
+        BEST: {key: each[np.arange(len(seeds)), :, 1 + means.argmax(axis=1)] for key, each in values.items()},
+        RANDOM: {key: each[:, :, 1:].mean(axis=2) for key, each in values.items()},
+        ORACLE: {key: each[:, :, 1:].max(axis=2) for key, each in values.items()},
     }
-    return choices, per_seed[0][1]
+    return choices, clusters_of(tables[0])
 
 
-def _by_expert(result: CellResult, column: str) -> tuple[dict[str, np.ndarray], Clusters] | None:
-    """Returns {dataset: [n, 1 + N]}, the router's score and each expert's, and clusters; None where one is missing."""
-    scores = result.scores
-    if scores is None or BY_EXPERT not in scores or any(each is None for each in scores[BY_EXPERT]):
-        return None
-    table = np.column_stack([scores[column].astype(float), np.array(scores[BY_EXPERT].tolist(), dtype=float)])
-    return {name: table[scores["dataset"] == name] for name in dict.fromkeys(scores["dataset"])}, clusters_of(scores)
-
-
-def _best_expert(seed: dict[str, np.ndarray], shares: dict[str, float]) -> int:
-    means = sum(share * seed[key][:, 1:].mean(axis=0) for key, share in shares.items())
-    return int(np.argmax(means))
+def _by_expert(table: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
+    return {
+        str(name): np.column_stack([rows[column], np.stack(rows[BY_EXPERT].to_list())])
+        for name, rows in table.groupby("dataset")
+    }

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ptmoe.config.params import StatisticsParams
-from ptmoe.reporting.cells import TaskRun
-from ptmoe.reporting.forced import BEST, ForcedExperts
+from ptmoe.reporting.analysis import TaskAnalysis
+from ptmoe.reporting.forced import BEST
 from ptmoe.statistics.estimates import Comparison
 from ptmoe.statistics.routing import RoutingSummary
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def router_sentences(
-    run: TaskRun,
-    routing: Mapping[tuple[str, str, int], RoutingSummary],
-    forced: Sequence[ForcedExperts],
-    statistics: StatisticsParams,
-) -> list[str]:
+def router_sentences(analysis: TaskAnalysis) -> list[str]:
     """Returns a sentence for each method with a router over several experts, in the order of the parameters."""
-    gains = {each.method: each.against[BEST] for each in forced}
+    run, gains = analysis.run, {each.method: each.against[BEST] for each in analysis.forced}
     noun = "kinds of question" if len(run.training_sets) > 1 else "test sets"
     sentences = []
     for method in run.methods:
-        summaries = [routing[key] for seed in run.seeds if (key := (run.task, method, seed)) in routing]
-        if not summaries or summaries[0].num_experts == 1:
-            continue
-        gain = gain_over_best(gains[method], statistics.confidence) if method in gains else ""
-        sentences.append(f"{method} {what_it_knows(summaries, noun)}{gain}.")
+        summaries = [run.routing[method, seed] for seed in run.seeds if (method, seed) in run.routing]
+        if summaries and summaries[0].num_experts > 1:
+            gain = gain_over_best(gains[method], analysis.statistics.confidence) if method in gains else ""
+            sentences.append(f"{method} {what_it_knows(summaries, noun)}{gain}.")
     return sentences
 
 

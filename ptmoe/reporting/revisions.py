@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from ptmoe.config.cells import Cell
+from ptmoe.reporting.scored import Scored, read_finite
+from ptmoe.runtime.errors import ScoringError
 
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 
 
 @dataclass(frozen=True)
 class Revision:
-    """HEAD or a DVC experiment.
-
-    Attributes:
-        stages: the text of each stage in its dvc.lock; one is parsed only when it is asked for.
-    """
+    """HEAD or a DVC experiment."""
 
     name: str
     commit: str
-    stages: dict[str, str]
+
+    @cached_property
+    def _stages(self) -> dict[str, str]:
+        """The text of each stage in its dvc.lock; one is parsed only when it is asked for."""
+        blocks = re.split(r"^  (?=\S)", _git("show", f"{self.commit}:dvc.lock"), flags=re.MULTILINE)[1:]
+        return {head.rstrip(":"): body for head, _, body in (block.partition("\n") for block in blocks)}
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """Returns what the lock records of a stage."""
-        return _parsed(self.stages[name]) if name in self.stages else None
+        return _parsed(self._stages[name]) if name in self._stages else None
 
 
 @cache
@@ -47,17 +51,33 @@ def revisions() -> list[Revision]:
     for time, commit, reference in (line.split() for line in lines):
         name = reference if reference == "HEAD" else "".join(_EXPERIMENT.findall(reference))
         if name:
-            found.append((int(time), Revision(name, commit, _stages(_git("show", f"{commit}:dvc.lock")))))
+            found.append((int(time), Revision(name, commit)))
     return [revision for _, revision in sorted(found, key=lambda pair: -pair[0])]
+
+
+def sha_of(text: str) -> str | None:
+    """Returns the commit of a Git revision or DVC experiment, the newest of its name, or None."""
+    commit = _git("rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").strip()
+    return commit or next((revision.commit for revision in revisions() if revision.name == text), None)
 
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout
 
 
-def _stages(lock: str) -> dict[str, str]:
-    blocks = re.split(r"^  (?=\S)", lock, flags=re.MULTILINE)[1:]
-    return {head.rstrip(":"): body for head, _, body in (block.partition("\n") for block in blocks)}
+def read_if_there(cell: Cell, revision: str) -> Scored | None:
+    """Reads a cell's scores of a revision from DVC's cache, or returns None."""
+    from dvc.api import open as open_tracked
+    from dvc.exceptions import DvcException
+
+    commit = sha_of(revision)
+    if commit is None:
+        raise ScoringError(f"{revision!r} is neither a Git revision nor a DVC experiment; `dvc exp list` names them")
+    try:
+        with open_tracked(cell.scores.as_posix(), rev=commit, mode="rb") as file:
+            return read_finite(io.BytesIO(file.read()))
+    except (DvcException, FileNotFoundError):
+        return None
 
 
 def holds(

@@ -48,6 +48,11 @@ class RoutingSummary:
         return len(self.utilisation)
 
     @property
+    def highest_entropy(self) -> float:
+        """The entropy of an even use, in bits."""
+        return float(np.log2(self.num_experts))
+
+    @property
     def num_kinds(self) -> int:
         return len(set(self.kinds) - {None})
 

@@ -45,7 +45,8 @@ def project(tmp_path, monkeypatch):
 def test_cells_adapters_and_files_name_the_same_scores(project):
     (project / "models/qa-pt-0").mkdir(parents=True)
     sides = [resolve(name, None, GRID) for name in ("qa-pt-0", "models/qa-pt-0", "scores/qa/pt-0.parquet")]
-    assert sides[0]["qa"].seeds == sides[1]["qa"].seeds == sides[2][""].seeds
+    tables = [side[key].seeds[0].table for side, key in zip(sides, ("qa", "qa", ""), strict=True)]
+    assert tables[0].equals(tables[1]) and tables[0].equals(tables[2])
 
 
 def test_a_method_stands_for_all_its_seeds(project):
@@ -161,6 +162,6 @@ def test_revisions_are_read_from_the_cache(project):
     changed = {key: compare_sides(*both, STATISTICS)[0].difference.value for key, both in pairs(after, before).items()}
     assert changed == {"qa-pt-0": pytest.approx(0.7), "qa-pt-1": 0, "qa-ptmoe-0": 0, "qa-ptmoe-1": 0}
     old = resolve("HEAD~1:qa-pt-0", None, GRID)["qa"]
-    assert np.mean(old.seeds[0].columns["f1"]) == pytest.approx(0.2)
+    assert np.mean(old.seeds[0].table["f1"]) == pytest.approx(0.2)
     with pytest.raises(ScoringError, match="is neither a Git revision"):
         resolve("other:qa-pt-0", None, GRID)

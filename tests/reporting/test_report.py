@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from ptmoe.reporting.ablation import panel
-from ptmoe.reporting.analysis import analyse, claims
+from ptmoe.reporting.analysis import analyse
 from ptmoe.reporting.cells import read_task
-from ptmoe.reporting.forced import forced_experts
+from ptmoe.reporting.numbers import write_csv
 from ptmoe.reporting.report import write_report
-from ptmoe.reporting.tables import write_published
+from ptmoe.reporting.tables import published
 from tests.reporting.conftest import METHODS, SEEDS, STATISTICS, ablation_points
 
 
@@ -83,7 +83,7 @@ def test_claims_stand_only_where_the_corrected_test_allows_them(whole_run, writt
 
 def test_no_claim_without_a_difference(whole_run):
     run = read_task("qa", ["same", "routed"], SEEDS, whole_run)
-    assert claims(analyse(run, STATISTICS), 0.95) == []
+    assert analyse(run, STATISTICS).claims() == []
 
 
 def test_leaderboard_agrees_with_the_metrics_files(whole_run, written):
@@ -122,8 +122,7 @@ def test_what_a_router_knows_is_said_in_plain_words(written):
 def test_examples_of_one_group_are_one_cluster(whole_run):
     analysis = analyse(read_task("qa", METHODS, SEEDS, whole_run), STATISTICS)
     assert {(each.num_examples, each.num_clusters) for each in analysis.comparisons} == {(70, 35)}
-    forced = forced_experts(analysis, STATISTICS)
-    assert {each.num_clusters for one in forced for each in one.against.values()} == {35}
+    assert {each.num_clusters for one in analysis.forced for each in one.against.values()} == {35}
 
 
 def test_a_router_is_compared_with_its_own_experts(whole_run, written):
@@ -221,7 +220,7 @@ def test_published_scores_name_both_base_models(whole_run, tmp_path):
     for base, note in (("tiny", "different base models"), ("meta-llama/Llama-3.2-1B-Instruct", "")):
         for result in run.cells.values():
             result.adapter["base"]["name"] = base
-        write_published([analyse(run, STATISTICS)], tmp_path / "published.csv")
+        write_csv(tmp_path / "published.csv", *published([analyse(run, STATISTICS)]))
         found = rows(tmp_path / "published.csv")
         assert {(row["published_base"], row["base"], row["note"]) for row in found} == {
             ("Llama-3.2-1B-Instruct", base, note)

@@ -7,8 +7,8 @@ from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting.analysis import analyse
 from ptmoe.reporting.case_study import as_text, find, most_different
 from ptmoe.reporting.cells import read_task
-from ptmoe.reporting.costs import as_text as table_text
 from ptmoe.reporting.costs import read_costs
+from ptmoe.reporting.numbers import as_text as table_text
 from ptmoe.reporting.readme import update_readme
 from ptmoe.runtime.errors import ScoringError
 from tests.reporting.conftest import METHODS, SEEDS
@@ -63,8 +63,8 @@ def test_cases_are_where_the_methods_differ(whole_run):
 
 
 def test_a_case_by_id(whole_run):
-    run = read_task("qa", METHODS, SEEDS, whole_run)
-    text = as_text(find(run, "f1", whole_run, "Far-3"))
+    analysis = analyse(read_task("qa", METHODS, SEEDS, whole_run), STATISTICS)
+    text = as_text(find(analysis, whole_run, "Far-3"))
     assert "Far-3" in text and "gold: seven" in text and "[expert 1]" in text
     with pytest.raises(ScoringError, match="ids look like Close-0, Far-0"):
-        find(run, "f1", whole_run, "nothing")
+        find(analysis, whole_run, "nothing")

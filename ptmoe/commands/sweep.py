@@ -26,6 +26,7 @@ from ptmoe.runtime.stopping import end_with_parent
 
 DVC = [sys.executable, "-m", "dvc"]
 SHARED_STAGES = ["download", "split", "base", "encode", "init"]
+# The stages of a cell that take long; scoring takes seconds, on this machine.
 GRID_STAGES = ["train", "generate"]
 TITLE = "ptmoe"
 """How the names of Slurm's jobs begin."""
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the shared stages, then each grid stage `jobs` cells at a time, then what is left.
+    """Runs the shared stages, then each stage of a cell, `jobs` cells at a time, then the report.
 
     DVC itself runs one stage at a time; several `dvc repro --single-item` processes may run in parallel
     because the shared stages finish first.
@@ -91,15 +92,18 @@ def run(args: argparse.Namespace) -> None:
         check_slurm(TITLE)
     _dvc("repro", *SHARED_STAGES)
     failures: dict[Cell, str] = {}
-    for stage in GRID_STAGES:
+    for stage in [*GRID_STAGES, "score"]:
         if not cells:
             break
         named = names(stage, cells)
-        found = run_cells(named, jobs, devices) if resources is None else run_jobs(named, jobs, resources)
+        if resources is not None and stage in GRID_STAGES:
+            found = run_jobs(named, jobs, resources)
+        else:
+            found = run_cells(named, 1 if resources else jobs, devices)
         failures |= {Cell.named(cell): f"{cell}: {said}" for cell, said in found.items()}
         cells = [cell for cell in cells if cell not in failures]
-    if cells:
-        _dvc("repro", *(["--single-item", *names("score", cells)] if args.methods or failures else []))
+    if not args.methods and not failures:
+        _dvc("repro")
     if failures:
         raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
 

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.runtime.errors import ParamsError
-from ptmoe.tuning.budget import router_parameters, solved_rank
-from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
+from ptmoe.tuning.budget import router_parameters
+from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt, solved_rank
 from ptmoe.tuning.method import RoutedPrompts
 from ptmoe.tuning.mixture import MixtureParams, PromptMixture, Start
 from ptmoe.tuning.router import expert_weights, masked_mean

@@ -10,7 +10,6 @@ from ptmoe.runtime.errors import ParamsError
 from ptmoe.tuning.method import LARGEST
 
 if TYPE_CHECKING:
-    from ptmoe.tuning.low_rank import DecomposedPromptParams
     from ptmoe.tuning.method import Method, MethodParams
 
 
@@ -28,32 +27,6 @@ def auto_rank(
     (table 9; the rule itself is not printed there, and counting no router would give 38).
     """
     return (budget - router) // (num_experts * prompt_length + num_factors * hidden_size)
-
-
-def solved_rank(
-    params: DecomposedPromptParams, hidden_size: int, num_experts: int = 1, router: int = 0, num_factors: int = 1
-) -> int:
-    """Returns the rank of a decomposed prompt: the number given, or what `auto` solves to.
-
-    Raises:
-        ParamsError: no rank fits the budget, or the number exceeds the rank of T x H matrices.
-    """
-    rank, length = params.rank, params.prompt_length
-    if rank == "auto":
-        rank = auto_rank(length * hidden_size, length, hidden_size, num_experts, router, num_factors)
-        if rank < 1:
-            raise ParamsError(
-                f"rank: auto finds no rank of 1 or more inside the budget of pt ({length * hidden_size} parameters at "
-                f"prompt_length {length}, hidden size {hidden_size}) with {num_experts} experts; use fewer experts, a "
-                f"longer prompt, or give a rank"
-            )
-    limit = hidden_size if params.svd_padding == "seeded" else min(length, hidden_size)
-    if rank > limit:
-        raise ParamsError(
-            f"rank: got {rank}; allowed: auto, or 1 to {limit} with prompt_length {length}, hidden size {hidden_size} "
-            f"and svd_padding {params.svd_padding}"
-        )
-    return rank
 
 
 def fitted(method: type[Method[Any]], params: MethodParams, geometry: Geometry, budget: int) -> MethodParams | None:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ptmoe.base.geometry import Geometry
 from ptmoe.config.fields import NonNegative
-from ptmoe.tuning.budget import router_parameters, solved_rank
-from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt
+from ptmoe.tuning.budget import router_parameters
+from ptmoe.tuning.low_rank import DecomposedPromptParams, LowRankPrompt, solved_rank
 from ptmoe.tuning.mixture import LearntRouterParams, LinearlyRouted, MixtureParams, PromptMixture
 from ptmoe.tuning.router import Router
 

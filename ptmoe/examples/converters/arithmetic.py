@@ -117,8 +117,7 @@ def _renamed(question: str, answer: str) -> Convert:
             if len(values) != 1:
                 return Unusable("several answers" if values else "no answers", dataset)
             record = Record(record.values | {answer: values[0]}, record.where)
-        number = plain_number(record.number(answer))
-        return problem(dataset, record.text(question), number, target=f"{MARKER} {number}")
+        return problem(dataset, record.text(question), plain_number(record.number(answer)))
 
     return each(convert)
 

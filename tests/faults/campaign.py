@@ -17,15 +17,14 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
+from runpy import run_module
 from unittest import mock
 
 import huggingface_hub.constants
 import transformers  # noqa: F401  its log handler must not keep the stream of one case
 
 from ptmoe.cli import main as ptmoe
-from ptmoe.runtime.errors import reported_to_user
 from ptmoe.runtime.stopping import time_limit
 from tests.faults.malformed import Case, Malformed
 
@@ -85,8 +84,8 @@ def _status(arguments: list[str]) -> int:
     try:
         if not arguments[0].startswith("stages."):
             return ptmoe(arguments)
-        with mock.patch.object(sys, "argv", arguments), reported_to_user():
-            import_module(arguments[0]).main()
+        with mock.patch.object(sys, "argv", arguments):
+            run_module(arguments[0], run_name="__main__")
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0

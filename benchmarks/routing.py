@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -25,8 +24,10 @@ from ptmoe.base.compute import prepare_torch
 from ptmoe.commands.search import scored_answers
 from ptmoe.config.cells import BASE_DIR, Cell
 from ptmoe.config.params import Params
-from ptmoe.rows.encoded import EncodedSet
+from ptmoe.generation.cell import test_sets
+from ptmoe.rows.encoded import open_encoded
 from ptmoe.runtime.files import write_json
+from ptmoe.runtime.pool import in_processes
 from ptmoe.scoring.registry import load_metric
 from ptmoe.training.cell import train_cell
 from ptmoe.training.job import TrainJob
@@ -48,8 +49,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def score(task: str, setting: str, seed: int) -> dict[str, float]:
-    """Trains one adapter and answers the test rows."""
+def score(case: tuple[str, str, int]) -> dict[str, float]:
+    """Trains one adapter, of a task, setting and seed, and answers the test rows."""
+    task, setting, seed = case
     prepare_torch(BASE_DIR)
     params, cell = Params.load(), Cell(task, METHOD, seed)
     block = method_params(METHOD, params.method(METHOD) | SETTINGS[setting])
@@ -60,9 +62,8 @@ def score(task: str, setting: str, seed: int) -> dict[str, float]:
     metric = load_metric(params.task(task).score.metric)
     column = "em" if "em" in metric.columns else metric.headline
     scores, chosen = defaultdict(list), []
-    for row, shown, scored in scored_answers(
-        job, params, map(EncodedSet, sorted(job.encoded_dir.glob("test/**/*.arrow")))
-    ):
+    sets = [open_encoded(job.encoded_dir, name) for name in test_sets(job.encoded_dir)]
+    for row, shown, scored in scored_answers(job, params, sets):
         scores[row.dataset].append(100 * scored[column])
         chosen.append((row.dataset.removesuffix("_far"), shown["expert"]))
     means = {dataset: mean(found) for dataset, found in scores.items()}
@@ -86,8 +87,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     grid = [(a, b, c) for a in options.tasks for b in options.settings for c in range(options.seeds)]
-    with ProcessPoolExecutor(options.jobs) as pool:
-        found = dict(zip(grid, pool.map(score, *zip(*grid, strict=True)), strict=True))
+    found = dict(in_processes(score, grid, options.jobs))
     result: dict[str, Any] = {}
     for task in options.tasks:
         for setting in options.settings:

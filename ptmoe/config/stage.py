@@ -72,7 +72,6 @@ class StageParams:
     learning_rate = Section[float]("profiles.{profile}.learning_rate.{method}")
     generate = Section[GenerateParams]("profiles.{profile}.generate")
     max_new_tokens = Section[int]("profiles.{profile}.max_new_tokens.{task}")
-    _steps = Section[int | dict[str, int]]("profiles.{profile}.steps.{method}")
 
     def __init__(self, stage: str, item: dict[str, str] | None = None, root: str | Path = ".") -> None:
         self._root = Path(root)
@@ -161,8 +160,8 @@ class StageParams:
 
     @property
     def steps(self) -> int:
-        steps = self._steps
-        return steps[self.task] if isinstance(steps, dict) else steps
+        self.section("profiles.{profile}.steps.{method}")
+        return self._params.profile.steps_of(self.item["method"], self.task)
 
     @property
     def method_blocks(self) -> dict[str, dict[str, Any]]:

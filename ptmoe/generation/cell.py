@@ -104,13 +104,13 @@ def generate_here(job: GenerateJob) -> None:
 
 def read_rows(encoded_dir: Path) -> list[Encoded]:
     """Reads the test rows of all data sets; raises `DataError` where there are none, or a file of them changed."""
-    rows = [row for name in _test_sets(encoded_dir) for row in open_encoded(encoded_dir, name)]
+    rows = [row for name in test_sets(encoded_dir) for row in open_encoded(encoded_dir, name)]
     if not rows:
         raise DataError(f"{encoded_dir / 'test'} has no rows to answer; give test data and run the encode stage")
     return rows
 
 
-def _test_sets(encoded_dir: Path) -> dict[str, str]:
+def test_sets(encoded_dir: Path) -> dict[str, str]:
     """Returns the SHA-256 of each test set by its name, in the order of their answers."""
     listed = checksums(encoded_dir)
     return {name: listed[name] for name in sorted(listed, key=Path) if name.startswith("test/")}
@@ -133,7 +133,7 @@ def about(job: GenerateJob, base_fingerprint: str) -> dict[str, Any]:
     return {
         "base": base_fingerprint,
         "adapter": [sha256_of(path) for path in adapter if path.is_file()],
-        "data": [*_test_sets(job.encoded_dir).values()],
+        "data": [*test_sets(job.encoded_dir).values()],
         "max_new_tokens": job.max_new_tokens,
     }
 

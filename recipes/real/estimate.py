@@ -13,6 +13,7 @@ from ptmoe.base.compute import make_accelerator, prepare_torch
 from ptmoe.base.model import load_base, load_tokenizer, read_base_info
 from ptmoe.config.cells import BASE_DIR
 from ptmoe.config.params import Params
+from ptmoe.generation.cell import test_sets
 from ptmoe.generation.decode import Decoder
 from ptmoe.rows.batches import collate
 from ptmoe.rows.encoded import EncodedSet, open_encoded
@@ -69,7 +70,7 @@ def measure(params: Params, task: str) -> tuple[Seconds, int, int]:
     device = make_accelerator().device
     model.to(device)
     training, validation = open_encoded(folder, "train"), open_encoded(folder, "validation")
-    tests = [EncodedSet(path) for path in sorted((folder / "test").rglob("*.arrow"))]
+    tests = [open_encoded(folder, name) for name in test_sets(folder)]
     count = min(MEASURED_ROWS, len(training), *map(len, tests))
     batch = collate(_spread(training, count), info.pad_token_id).to(device)
 

@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: repro test quick faults kills lint docs readme mini-data tiny-base real clean
 
 repro: .venv/installed
-	python -m ptmoe.cli sweep --jobs $(JOBS)
+	python -m ptmoe sweep --jobs $(JOBS)
 
 test: .venv/installed
 	python -m pytest -n $(JOBS) --dist loadfile
@@ -44,7 +44,7 @@ docs: .venv/docs
 
 # Writes the last report's table into README.md.
 readme: .venv/installed
-	python -m ptmoe.cli report --readme README.md
+	python -m ptmoe report --readme README.md
 
 # Writes the records of `profile: mini` again; ptmoe/sources/sources.yaml lists their SHA-256 values.
 mini-data: .venv/installed

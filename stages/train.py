@@ -11,9 +11,8 @@ def main(params: StageParams) -> None:
     cell = params.cell
     prepare_torch(BASE_DIR)
     from ptmoe.training.cell import TrainJob, train_cell
-    from ptmoe.tuning.registry import check_methods, method_params
+    from ptmoe.tuning.registry import method_params
 
-    check_methods(params.method_blocks)
     train_cell(
         TrainJob(
             task=cell.task,
@@ -23,7 +22,7 @@ def main(params: StageParams) -> None:
             train=params.train,
             steps=params.steps,
             batch_size=params.batch_size,
-            learning_rate=float(params.learning_rate),
+            learning_rate=params.learning_rate,
             base_dir=BASE_DIR,
             encoded_dir=Path("data/encoded") / cell.task,
             init_file=Path("models/init") / f"{cell.task}.safetensors",

@@ -190,6 +190,13 @@ def open_base(info: BaseInfo) -> PreTrainedModel:
     return model.requires_grad_(False).eval()
 
 
+def import_base(base_dir: Path) -> None:
+    """Imports what it takes to load the model that a folder of `prepare_base` describes; raises as `open_base`."""
+    info = read_base_info(base_dir)
+    folder, _ = find_folder(info.name, info.revision, info.trust_remote_code)
+    _model_class(folder, info.trust_remote_code)
+
+
 @lasting_imports()
 def _model_class(folder: Path, with_code: bool) -> Any:
     """Imports the one class that the config names: importing all of transformers' auto classes takes seconds."""

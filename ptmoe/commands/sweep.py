@@ -4,39 +4,37 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
-import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from ptmoe.config.cells import Cell
-from ptmoe.config.params import Params, SlurmParams
-from ptmoe.config.stage import StageParams
+from ptmoe.config.params import Params, SlurmParams, read_yaml
+from ptmoe.config.plan import items, read_stages, stage_name
+from ptmoe.config.stage import StageParams, run_named
 from ptmoe.reporting.costs import estimate
 from ptmoe.runtime.arguments import count
 from ptmoe.runtime.devices import visible_devices
 from ptmoe.runtime.errors import PtmoeError
+from ptmoe.runtime.isolated import in_own_processes
 from ptmoe.runtime.progress import Progress, say
+from ptmoe.runtime.record import outdated, record
 from ptmoe.runtime.slurm import check_slurm, run_array
 from ptmoe.runtime.stopping import end_with_parent
 
 DVC = [sys.executable, "-m", "dvc"]
-SHARED_STAGES = ["download", "split", "base", "encode", "init"]
+# What all cells need, in the order of its making; the last two read the base model.
+SHARED_STAGES = [["download", "base"], ["split"], ["encode", "init"]]
 # The stages of a cell that take long; scoring takes seconds, on this machine.
 GRID_STAGES = ["train", "generate"]
+PRELOAD = "stages.preload"
 TITLE = "ptmoe"
 """How the names of Slurm's jobs begin."""
-# How often a worker fetches cells: fewer rounds start DVC less often, more rounds balance the load.
-SHARES = 3
-FAILED = "failed"
-_RUNNING = re.compile(r"Running stage '(.+)'")
-_SKIPPED = re.compile(r"Stage '(.+)' (didn't change|is cached)")
-_WORDS = {"didn't change": "up to date", "is cached": "restored from the run cache"}
-_FAILED = re.compile(r"WARNING: failed to run")
+RECORD_S = 20.0
+"""How long results wait until DVC is told of them: it takes seconds, however many there are."""
+LAST_LINES = 20
 
 
 class SweepError(PtmoeError):
@@ -61,27 +59,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the shared stages, then each stage of a cell, `jobs` cells at a time, then the report.
+    """Runs the shared stages, then each stage of a cell, `jobs` of them at a time, then the report.
 
-    DVC itself runs one stage at a time; several `dvc repro --single-item` processes may run in parallel
-    because the shared stages finish first.
+    DVC runs one stage at a time, in a process that imports torch again; it says which stages have to run, and
+    remembers their results.
 
     Raises:
         SweepError: a stage failed; the other cells were still run.
         SlurmError: there is no Slurm, or it refuses the jobs.
     """
     devices = visible_devices()
-    from ptmoe.tuning.registry import check_methods
-
     params = Params.load()
-    check_methods(params.methods)  # a mistake in a method's block must not wait for its cell
     for name in args.methods or []:
         params.method(name)
     resources = params.profile.slurm if args.slurm else None
     if args.slurm and resources is None:
         raise SweepError(f"profiles.{params.grid.profile}.slurm: missing; add it, as the profile mini has it")
     cells = [cell for cell in params.grid.cells if not args.methods or cell.method in args.methods]
-    jobs = args.jobs or (len(cells) if args.slurm else len(devices) or os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    jobs = args.jobs or (len(cells) if args.slurm else len(devices) or cores)
     if args.dry_run:
         asked = f", each {resources}" if resources else ""
         for stage in GRID_STAGES:
@@ -90,38 +86,41 @@ def run(args: argparse.Namespace) -> None:
         return
     if resources is not None:
         check_slurm(TITLE)
-    _dvc("repro", *SHARED_STAGES)
-    failures: dict[Cell, str] = {}
+    _dvc("repro", "--quiet", "plan")
+    stages, tree = read_stages(), read_yaml("params.yaml")
+    for level in SHARED_STAGES:
+        named = [stage_name(stage, item) for stage in level for item in items(stages[stage], tree)]
+        if failures := run_here(named, min(jobs, cores), [], PRELOAD if "encode" in level else ""):
+            raise SweepError("\n".join(failures.values()))
+    failures: dict[str, str] = {}
     for stage in [*GRID_STAGES, "score"]:
-        if not cells:
-            break
         named = names(stage, cells)
         if resources is not None and stage in GRID_STAGES:
             found = run_jobs(named, jobs, resources)
         else:
-            found = run_cells(named, 1 if resources else jobs, devices)
-        failures |= {Cell.named(cell): f"{cell}: {said}" for cell, said in found.items()}
-        cells = [cell for cell in cells if cell not in failures]
-    if not args.methods and not failures:
-        _dvc("repro")
+            found = run_here(named, 1 if resources else jobs, devices, PRELOAD)
+        failures |= found
+        cells = [cell for cell in cells if f"{stage}@{cell.name}" not in found]
     if failures:
         raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
+    if not args.methods:
+        _dvc("repro")
 
 
 def names(stage: str, cells: Sequence[Cell]) -> list[str]:
     """Names the cells of a stage as DVC does, e.g. `train@qa-pt-0`."""
-    return [f"{stage}@{cell.name}" for cell in cells]
+    return [stage_name(stage, cell.item) for cell in cells]
 
 
-def run_jobs(cells: list[str], jobs: int, resources: SlurmParams) -> dict[str, str]:
+def run_jobs(named: list[str], jobs: int, resources: SlurmParams) -> dict[str, str]:
     """Runs cells as jobs of one Slurm array, and records each in dvc.lock; returns what failed and what was said.
 
     A job runs a cell's command and not DVC: what DVC locks it locks by process number, which another node cannot know.
     """
-    to_run = _left_to_run(cells)
+    to_run = left_to_run(named)
     if not to_run:
         return {}
-    stage = cells[0].partition("@")[0]
+    stage = named[0].partition("@")[0]
     unchanged = {cell: ExitStack() for cell in to_run}
     for cell, inputs in unchanged.items():
         inputs.enter_context(StageParams(stage, Cell.named(cell).item))
@@ -133,35 +132,23 @@ def run_jobs(cells: list[str], jobs: int, resources: SlurmParams) -> dict[str, s
             if fault is None:
                 try:
                     unchanged[cell].close()
-                    _dvc("commit", "--quiet", "--force", cell)
+                    record([cell])
                 except PtmoeError as error:
                     fault = str(error)
-            say(f"{cell}: {FAILED if fault else 'done'}")
+            say(f"{cell}: {'failed' if fault else 'done'}")
             progress.advance()
             if fault:
-                failures[cell] = fault
+                failures[cell] = f"{cell}: {fault}"
     return failures
 
 
-def _left_to_run(cells: list[str]) -> list[str]:
-    """Lets DVC restore the cells whose results it has; returns the others, whose old outputs it has removed.
-
-    DVC hands a stage's command to the shell; in the place of the shell, `false` leaves the command undone.
-    """
-    done = subprocess.run(
-        [*DVC, "repro", "--single-item", "--keep-going", *cells],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"SHELL": shutil.which("false") or "/bin/false"},
-    )
-    found = {cell: result for cell, result, _ in results(done.stdout.splitlines(keepends=True))}
-    if found.keys() != set(cells):
-        raise SweepError(f"DVC cannot prepare the cells:\n{done.stdout.strip()}")
-    for cell, result in found.items():
-        if result != FAILED:
-            say(f"{cell}: {result}")
-    return [cell for cell in cells if found[cell] == FAILED]
+def left_to_run(named: list[str]) -> list[str]:
+    """Returns the stages that have to run; says of the others that they need not."""
+    left = outdated(named)
+    for name in named:
+        if name not in left:
+            say(f"{name}: up to date")
+    return left
 
 
 def _command(cell: str) -> list[str]:
@@ -171,68 +158,35 @@ def _command(cell: str) -> list[str]:
     return [sys.executable, "-m", f"stages.{cell.partition('@')[0]}", *options]
 
 
-def run_cells(cells: list[str], jobs: int, devices: list[str]) -> dict[str, str]:
-    """Runs cells in parallel, each on its own GPU while there are enough; returns what failed and its last lines.
-
-    A worker takes several cells at a time: DVC needs seconds to start, however many cells it is given.
-    """
-    slots: queue.Queue[str | None] = queue.Queue()
-    for index in range(jobs):
-        slots.put(devices[index % len(devices)] if devices else None)
-    failures: dict[str, str] = {}
-
-    def run_share(share: list[str]) -> None:
-        device = slots.get()
-        environment = os.environ | ({"CUDA_VISIBLE_DEVICES": device} if device is not None else {})
-        with subprocess.Popen(
-            [*DVC, "--wait-for-lock", "repro", "--single-item", "--keep-going", *share],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            preexec_fn=end_with_parent,
-        ) as process:
-            assert process.stdout is not None
-            for cell, result, lines in results(process.stdout):
-                say(f"{cell}: {result}")
+def run_here(named: list[str], jobs: int, devices: list[str], preload: str = "") -> dict[str, str]:
+    """Runs stages on this machine, each on its own GPU while there are enough; returns what failed and was said."""
+    to_run = left_to_run(named)
+    done, failures, recorded_s = list[str](), dict[str, str](), time.monotonic()
+    try:
+        with Progress(f"{jobs} at once", len(to_run), "stages") as progress:
+            for name, status, printed in in_own_processes(run_named, to_run, jobs, devices, preload):
                 progress.advance()
-                if result == FAILED:
-                    failures[cell] = f"\n{''.join(lines[-20:])}"
-        slots.put(device)
-        if process.returncode and not failures:
-            failures.update(dict.fromkeys(share, f"DVC ended with status {process.returncode}"))
-
-    size = max(1, len(cells) // (SHARES * jobs))
-    shares = [cells[start : start + size] for start in range(0, len(cells), size)]
-    stage = cells[0].partition("@")[0]
-    with Progress(f"{stage}, {jobs} at once", len(cells), "cells") as progress, ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(run_share, shares))
+                if status == 0:
+                    done.append(name)
+                else:
+                    failures[name] = "\n".join([f"{name}: {_ending(status)}", *printed[-LAST_LINES:]])
+                say(f"{name}: {'failed' if status else result(name, printed)}")
+                if time.monotonic() - recorded_s > RECORD_S:
+                    record(done)
+                    done, recorded_s = [], time.monotonic()
+    finally:
+        record(done)
     return failures
 
 
-def results(output: Iterable[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Reads DVC's output line by line; yields each cell, its result in words, and its stage's output."""
-    cell, said = "", list[str]()
-    for line in output:
-        header = _RUNNING.match(line) or _SKIPPED.match(line)
-        if header is None:
-            said.append(line)
-            continue
-        if cell:
-            yield cell, _result(cell, said), said
-        cell, said = (header[1], []) if header.re is _RUNNING else ("", [])
-        if not cell:
-            yield header[1], _WORDS[header[2]], []
-    if cell:
-        yield cell, _result(cell, said), said
+def _ending(status: int) -> str:
+    return f"exit status {status}" if status > 0 else f"killed by signal {-status}, as happens when memory runs out"
 
 
-def _result(cell: str, said: list[str]) -> str:
-    """Returns the last line that the stage itself printed about its cell."""
-    if any(_FAILED.match(line) for line in said):
-        return FAILED
-    name = f"{cell.partition('@')[2]}: "
-    return next((line.strip().removeprefix(name) for line in reversed(said) if line.startswith(name)), "done")
+def result(name: str, printed: Sequence[str]) -> str:
+    """Returns the last line that a stage printed about itself."""
+    begin = f"{name.partition('@')[2]}: "
+    return next((line.removeprefix(begin) for line in reversed(printed) if line.startswith(begin)), "done")
 
 
 def _dvc(*arguments: str) -> None:

@@ -1,26 +1,29 @@
-"""A stage of dvc.yaml: its command line, its files, and the sections of params.yaml that it declares and may read."""
+"""A stage of dvc.yaml: its command line, and what its plan lets it read."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 import __main__
 from ptmoe.config.cells import Cell
-from ptmoe.config.faults import value_at
+from ptmoe.config.faults import first_fault
 from ptmoe.config.params import (
     BaseParams,
     DataParams,
     GenerateParams,
-    Params,
     ScoreParams,
     StatisticsParams,
+    StepsParams,
     TemplateParams,
     TrainParams,
-    read_yaml,
 )
+from ptmoe.config.plan import Plan, digest_of_code, files_of, plan_file, stage_name
 from ptmoe.runtime.arguments import Parser
 from ptmoe.runtime.errors import ParamsError, reported_to_user
 from ptmoe.runtime.files import sha256_of
@@ -28,59 +31,63 @@ from ptmoe.runtime.twins import only_one
 
 Value = TypeVar("Value")
 HASHED_BYTES = 1 << 20
+AXES: tuple[str, ...] = ("task", "method", "seed")
 
 
 class Section(Generic[Value]):
     """A section of params.yaml as an attribute of `StageParams`, at a place written as in dvc.yaml."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, place: str, kind: type[Value]) -> None:
+        self._place, self._schema = place, TypeAdapter(kind)
 
     def __get__(self, params: StageParams, owner: type) -> Value:
-        return params.section(self._place)
+        key, value = params.section(self._place)
+        try:
+            return self._schema.validate_python(value)
+        except ValidationError as error:
+            raise ParamsError(f"{params.file}: {key}: {first_fault(error)}; run `dvc repro -f plan`") from None
 
 
 class StageParams:
-    """Hands out declared sections and records each one that was read.
+    """Hands out the sections of params.yaml in a stage's plan and records each one that was read.
 
-    As a context it refuses, at its end, a result whose parameters or dependencies were edited meanwhile: DVC would
-    record it as made from what is there by then. `running` also keeps a second process from the same outputs.
+    As a context it refuses, at its end, a result whose inputs or code were edited meanwhile: DVC would record it as
+    made from what is there by then. `running` also keeps a second process from the same outputs.
 
     Args:
         stage: the stage's name in dvc.yaml.
         item: the values of its matrix axes, e.g. `{"task": "qa", "method": "pt"}`.
-        root: the folder of dvc.yaml and params.yaml.
+        root: the folder of plan/.
 
     Raises:
-        ParamsError: params.yaml has faults; or, from an attribute, a section is not declared in dvc.yaml.
+        ParamsError: the stage has no plan; or, from an attribute, its plan lacks the section.
     """
 
-    tasks = Section[list[str]]("tasks")
-    methods = Section[list[str]]("methods")
-    seeds = Section[list[int]]("seeds")
-    statistics = Section[StatisticsParams]("statistics")
-    template = Section[TemplateParams]("{task}.template")
-    score = Section[ScoreParams]("{task}.score")
-    init_text = Section[str]("{task}.init_text")
-    method = Section[dict[str, Any]]("{method}")
-    base = Section[BaseParams]("profiles.{profile}.base")
-    data = Section[DataParams]("profiles.{profile}.data.{task}")
-    mirror = Section[str]("profiles.{profile}.mirror")
-    max_length = Section[int]("profiles.{profile}.max_length.{task}")
-    train = Section[TrainParams]("profiles.{profile}.train")
-    batch_size = Section[int]("profiles.{profile}.batch_size.{task}")
-    learning_rate = Section[float]("profiles.{profile}.learning_rate.{method}")
-    generate = Section[GenerateParams]("profiles.{profile}.generate")
-    max_new_tokens = Section[int]("profiles.{profile}.max_new_tokens.{task}")
+    tasks = Section("tasks", list[str])
+    methods = Section("methods", list[str])
+    seeds = Section("seeds", list[int])
+    statistics = Section("statistics", StatisticsParams)
+    template = Section("{task}.template", TemplateParams)
+    score = Section("{task}.score", ScoreParams)
+    init_text = Section("{task}.init_text", str)
+    method = Section("{method}", dict[str, Any])
+    base = Section("profiles.{profile}.base", BaseParams)
+    data = Section("profiles.{profile}.data.{task}", DataParams)
+    mirror = Section("profiles.{profile}.mirror", str)
+    max_length = Section("profiles.{profile}.max_length.{task}", int)
+    train = Section("profiles.{profile}.train", TrainParams)
+    batch_size = Section("profiles.{profile}.batch_size.{task}", int)
+    _steps: Any = Section("profiles.{profile}.steps.{method}", StepsParams)  # type: ignore[arg-type]
+    learning_rate = Section("profiles.{profile}.learning_rate.{method}", float)
+    generate = Section("profiles.{profile}.generate", GenerateParams)
+    max_new_tokens = Section("profiles.{profile}.max_new_tokens.{task}", int)
 
     def __init__(self, stage: str, item: dict[str, str] | None = None, root: str | Path = ".") -> None:
-        self._root = Path(root)
-        self._text = self._params_file.read_bytes() if self._params_file.is_file() else b""
-        self._tree = read_yaml(self._params_file)
-        self._params = Params(self._tree, str(self._params_file))
-        self._stage, self.item = stage, item or {}
-        entries = declared(stage, self.item, self.profile_name, self._root)
-        self.declared, self._deps = entries["params"], entries["deps"]
+        self.item, self._root = item or {}, Path(root)
+        self.name = stage_name(stage, self.item)
+        self.file = self._root / plan_file(stage, self.item)
+        self._plan = Plan.read(self.file)
+        self.declared = set(self._plan.params)
         self.read: set[str] = set()
 
     @classmethod
@@ -92,63 +99,45 @@ class StageParams:
             PtmoeError: another process makes them.
         """
         params = cls(stage, item)
-        name = "@".join([stage, *(["-".join(params.item.values())] if params.item else [])])
         # Of this folder and not of `checkpoint_root`: an experiment in a copy of the project has its own outputs.
-        with only_one(name, Path(".checkpoints") / f"{name}.lock"), params:
+        with only_one(params.name, Path(".checkpoints") / f"{params.name}.lock"), params:
             yield params
 
     def __enter__(self) -> Self:
-        self._before = self._inputs(self._tree)
+        edited = self._edited_code()
+        if edited:
+            raise ParamsError(f"{edited[0]} changed since {self.file} was made; run `dvc repro`, which makes it again")
+        self._before = self._inputs()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             return
-        unchanged = self._params_file.is_file() and self._params_file.read_bytes() == self._text
-        after = self._inputs(self._tree if unchanged else read_yaml(self._params_file))
-        changed = sorted(key for key in self._before.keys() | after.keys() if self._before.get(key) != after.get(key))
+        before, after = self._before, self._inputs()
+        changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+        changed = sorted([*changed, *self._edited_code()])
         if changed:
             more = f" and {len(changed) - 1} more" if changed[1:] else ""
             raise ParamsError(
-                f"{changed[0]}{more} changed while stage {self._stage} ran, so its result does not belong to the "
+                f"{changed[0]}{more} changed while stage {self.name} ran, so its result does not belong to the "
                 f"current files; run `dvc repro` again, and edit after it ends"
             )
 
-    @property
-    def _params_file(self) -> Path:
-        return self._root / "params.yaml"
+    def _edited_code(self) -> list[str]:
+        return [path for path, digest in self._plan.code.items() if digest_of_code(self._root / path) != digest]
 
-    def _inputs(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """Returns the values of the declared sections and the state of each file of the dependencies."""
-        sections = {"profile", *self.declared}
-        values = {f"params.yaml: {section}": value_at(tree, section.split(".")) for section in sections}
-        return values | {name: state for path in self._deps for name, state in _states(self._root / path)}
+    def _inputs(self) -> dict[str, str]:
+        """Returns the state of each file of the inputs: its bytes; of a large one size and time."""
+        inputs = [self.file, *(self._root / path for path in self._plan.inputs)]
+        return {str(file): _state(file) for path in inputs for file in files_of(path)}
 
-    @property
-    def profile_name(self) -> str:
-        # Not a declared section of its own: every section of a profile carries the profile's name.
-        return self._params.grid.profile
-
-    def section(self, place: str) -> Any:
-        """Returns the section at a place, e.g. `profiles.{profile}.train`, and records that it was read."""
-        path = place.format(profile=self.profile_name, **self.item)
-        root, *parts = path.split(".")
-        if place.startswith("{task}"):
-            value: Any = self._params.task(self.task)
-        elif place.startswith("{method}"):
-            value = self._params.method(self.item["method"])
-        else:
-            value = getattr(self._params.grid, root)
-        for part in parts:
-            if isinstance(value, dict) and part not in value:
-                raise ParamsError(f"{path} is missing; add it, or name one of {', '.join(value)}")
-            value = value[part] if isinstance(value, dict) else getattr(value, part)
-        if not any(path == given or path.startswith(f"{given}.") for given in self.declared):
-            raise ParamsError(
-                f"stage {self._stage} reads {path}, which dvc.yaml does not declare; add it to its params"
-            )
-        self.read.add(path)
-        return value
+    def section(self, place: str) -> tuple[str, Any]:
+        """Returns key and value of a place, e.g. `profiles.{profile}.train`, and records that it was read."""
+        key = place.format(profile=self._plan.profile, **self.item)
+        if key not in self.declared:
+            raise ParamsError(f"stage {self.name} reads {key}, which stages/reads.yaml does not name; add it there")
+        self.read.add(key)
+        return key, self._plan.params[key]
 
     @property
     def task(self) -> str:
@@ -160,13 +149,8 @@ class StageParams:
 
     @property
     def steps(self) -> int:
-        self.section("profiles.{profile}.steps.{method}")
-        return self._params.profile.steps_of(self.item["method"], self.task)
-
-    @property
-    def method_blocks(self) -> dict[str, dict[str, Any]]:
-        """The blocks of all methods, to be checked before any is trained; they do not affect results."""
-        return self._params.methods
+        steps = self._steps
+        return steps[self.task] if isinstance(steps, dict) else steps
 
 
 def run_stage(stage: str, work: Callable[[StageParams], None], *axes: str) -> None:
@@ -183,30 +167,15 @@ def run_stage(stage: str, work: Callable[[StageParams], None], *axes: str) -> No
             work(params)
 
 
-def declared(stage: str, item: dict[str, str], profile: str, root: Path) -> dict[str, set[str]]:
-    """Reads a stage's `params` and `deps` from dvc.yaml, with `${profile}` and `${item.*}` filled in.
-
-    Raises:
-        ParamsError: dvc.yaml has no such stage.
-    """
-    stages = read_yaml(root / "dvc.yaml", aliases=True).get("stages")
-    if not isinstance(stages, dict) or not isinstance(stages.get(stage), dict):
-        raise ParamsError(f"dvc.yaml has no stage {stage}; restore it with `git checkout dvc.yaml`")
-    known = {"profile": profile} | {f"item.{axis}": value for axis, value in item.items()}
-    found: dict[str, set[str]] = {"params": set(), "deps": set()}
-    for kind, entries in found.items():
-        for entry in stages[stage].get(kind, []):
-            for name, value in known.items():
-                entry = entry.replace(f"${{{name}}}", value)
-            entries.add(entry)
-    return found
+def run_named(name: str) -> None:
+    """Runs a stage by its name in DVC, e.g. `train@qa-pt-0`, in this process."""
+    stage, _, values = name.partition("@")
+    item = dict(zip(AXES, values.split("-"), strict=False)) if values else {}
+    work = importlib.import_module(f"stages.{stage}").main
+    with StageParams.running(stage, item) as params:
+        work(params)
 
 
-def _states(path: Path) -> Iterator[tuple[str, str]]:
-    """Yields each file below a path with what tells that it changed: its bytes; of a large one size and time."""
-    for file in [path] if path.is_file() else path.rglob("*"):
-        # Neither compiled Python nor what is being written is a dependency.
-        if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith("."):
-            stat = file.stat()
-            large = stat.st_size > HASHED_BYTES
-            yield str(file), f"{stat.st_size} {stat.st_mtime_ns}" if large else sha256_of(file)
+def _state(file: Path) -> str:
+    stat = file.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}" if stat.st_size > HASHED_BYTES else sha256_of(file)

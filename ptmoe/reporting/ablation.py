@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +13,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ptmoe.config.cells import Cell
+from ptmoe.config.faults import value_at
 from ptmoe.config.params import Params, read_yaml
+from ptmoe.config.plan import make_plans, read_stages
 from ptmoe.reporting import figures
 from ptmoe.reporting.analysis import AVERAGE, parts_of
 from ptmoe.reporting.grids import GRIDS, Grid, thousands
 from ptmoe.reporting.numbers import percents, write_csv
 from ptmoe.reporting.published import ablation_point
-from ptmoe.reporting.revisions import at, holds, read_if_there, revisions, workspace_hashes
+from ptmoe.reporting.revisions import holds, read_if_there, revisions, workspace_hashes
 from ptmoe.reporting.scored import Scored, beside, by_dataset
 from ptmoe.scoring.averages import IN_DOMAIN, OUT_OF_DOMAIN
 from ptmoe.scoring.cell import read_datasets
@@ -58,13 +61,14 @@ def find_cells(grid: Grid, tasks: Sequence[str], params: Params) -> Found:
     setting's values and from the code of the workspace. The newest wins.
     """
     tree, known, hash_of = read_yaml("params.yaml"), revisions(), workspace_hashes()
-    stages = {name: stage for name, stage in read_yaml("dvc.yaml")["stages"].items() if name != "report"}
+    stages = {name: stage for name, stage in read_stages().items() if name not in ("plan", "report")}
     found: Found = {}
     for label, setting in grid.settings.items():
-        changed = setting.applied_to(tree)
+        changed = setting.applied_to(tree | {"tasks": list(tasks), "methods": grid.methods})
+        planned = {str(path): md5(plan.text().encode()).hexdigest() for path, plan in make_plans(changed).items()}
         for cell in grid_cells(grid, tasks, params):
             for revision in known:
-                if holds(revision, cell, stages, changed, hash_of):
+                if holds(revision, cell, stages, changed, planned, hash_of):
                     scored = read_if_there(cell, revision.commit)
                     if scored is not None:
                         found[label, cell] = revision.name, scored
@@ -94,7 +98,7 @@ def collect(grid: Grid, found: Found, tasks: Sequence[str], params: Params) -> l
             scores = by_dataset(beside(tables, metric.headline))
             name, clusters = f"{grid.name}/{task}/{label}/{method}", clusters_of(first)
             resampling = Resampling(scores, statistics.confidence, statistics.resamples, name, clusters=clusters)
-            base = at(setting.applied_to(tree), f"profiles.{params.grid.profile}.base.name")
+            base = value_at(setting.applied_to(tree), ["profiles", params.grid.profile, "base", "name"])
             revision = " ".join(dict.fromkeys(each for each, _ in held))
             parts = parts_of(list(scores), domains)
             for part in [each for each in (IN_DOMAIN, OUT_OF_DOMAIN, AVERAGE) if each in parts]:

@@ -68,27 +68,25 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Writes `stem`.svg and `stem`.png, without dates or versions, on white."""
-    write_text(stem.with_name(f"{stem.name}.svg"), _svg(figure, "white"))
+def save(figure: Figure, stem: Path) -> str:
+    """Writes `stem`.svg and `stem`.png, without dates or versions, on white; returns the SVG's text."""
+    buffer = io.StringIO()
     with styled(), whole_file(stem.with_name(f"{stem.name}.png")) as temporary:
+        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the layout stays; to find it again takes longer than to draw
         figure.savefig(temporary, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    # Trailing blanks in paths would trip checks of committed files.
+    svg = re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.MULTILINE)
+    write_text(stem.with_name(f"{stem.name}.svg"), svg)
+    return svg
 
 
-def inline(figure: Figure) -> str:
-    """Returns the figure as an SVG element that takes the page's text colour and width."""
-    svg = _svg(figure, "none")
+def inline(svg: str) -> str:
+    """Returns a saved figure as an SVG element that takes the page's background, text colour and width."""
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r'(id="patch_1">.*?style="fill:) #ffffff', r"\1 none", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-
-
-def _svg(figure: Figure, background: str) -> str:
-    buffer = io.StringIO()
-    with styled():
-        figure.savefig(buffer, format="svg", facecolor=background, metadata={"Date": None, "Creator": None})
-    # Trailing blanks in paths would trip checks of committed files.
-    return re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.MULTILINE)
 
 
 def _chart(height: float, grid: Any = "both", **labels: Any) -> tuple[Figure, Axes]:

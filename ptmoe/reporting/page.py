@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
-from matplotlib.figure import Figure
 
 from ptmoe.config.params import StatisticsParams
 from ptmoe.reporting import numbers, sections
@@ -38,22 +37,22 @@ CAPTIONS = {
 def render(
     runs: Sequence[TaskRun],
     analyses: Sequence[TaskAnalysis],
-    figures: Mapping[str, Mapping[str, Figure]],
+    figures: Mapping[str, Mapping[str, str]],
     statistics: StatisticsParams,
     root: Path,
     costs: Sequence[Sequence[str]],
-    ablations: Mapping[str, Figure],
+    ablations: Mapping[str, str],
 ) -> str:
     """Returns the page.
 
     Args:
         runs: every task of the run, those without scores too.
         analyses: the tasks with scores.
-        figures: {task: {kind: figure}}.
+        figures: {task: {kind: SVG}}.
         statistics: confidence and resamples.
         root: the project's folder, for the test sets of the examples.
         costs: a header and rows of measured times; empty in the tracked report.
-        ablations: {grid: figure}; empty in the tracked report.
+        ablations: {grid: SVG}; empty in the tracked report.
     """
     methods, seeds = (runs[0].methods, runs[0].seeds) if runs else ([], [])
     colours = {method: colour_of(method, methods) for method in methods}

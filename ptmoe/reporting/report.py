@@ -43,14 +43,18 @@ def write_report(
     """
     runs = [read_task(task, methods, seeds, root) for task in tasks]
     analyses = [analysis for run in runs if (analysis := analyse(run, statistics)) is not None]
-    drawn = {analysis.run.task: figures.draw(analysis) for analysis in analyses}
     with whole_folder(out) as made:
         for name, table in all_tables(runs, analyses).items():
             write_csv(made / f"{name}.csv", *table)
-        for task, each in drawn.items():
-            for kind, figure in each.items():
-                figures.save(figure, made / "figures" / f"{kind}-{task}")
-        for name, figure in ablations.items():
-            figures.save(figure, made / "figures" / f"ablation-{name}")
+        folder = made / "figures"
+        folder.mkdir()
+        drawn = {
+            each.run.task: {
+                kind: figures.save(figure, folder / f"{kind}-{each.run.task}")
+                for kind, figure in figures.draw(each).items()
+            }
+            for each in analyses
+        }
+        grids = {name: figures.save(figure, folder / f"ablation-{name}") for name, figure in ablations.items()}
         write_text(made / "leaderboard.md", leaderboard(runs, analyses))
-        write_text(made / "index.html", render(runs, analyses, drawn, statistics, root, costs, ablations))
+        write_text(made / "index.html", render(runs, analyses, drawn, statistics, root, costs, grids))

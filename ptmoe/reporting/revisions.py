@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ptmoe.config.cells import Cell
+from ptmoe.config.plan import filled, stage_name
 from ptmoe.reporting.scored import Scored, read_finite
 from ptmoe.runtime.errors import ScoringError
 
@@ -85,50 +86,33 @@ def holds(
     cell: Cell,
     stages: dict[str, Any],
     tree: dict[str, Any],
+    planned: Mapping[str, str],
     hash_of: Callable[[str], str | None],
 ) -> bool:
     """Tells whether a revision's lock records what the cell's stages would be run with.
 
-    Every stage must have been run with the parameters of `tree`, on files of today's content, and on what the other
-    stages wrote in that revision.
+    Every stage must have been run with its plan, on files of today's content, and on what the other stages wrote in
+    that revision.
 
     Args:
         stages: those of dvc.yaml that lead to the cell's scores.
         tree: params.yaml with the setting's values.
+        planned: the MD5 of each plan's file for `tree`.
         hash_of: DVC's hash of a file or folder of the workspace.
     """
-    values = {"profile": tree["profile"], **{f"item.{axis}": value for axis, value in cell.item.items()}}
-    axes = {name: "-".join(cell.item[axis] for axis in stage.get("matrix", {})) for name, stage in stages.items()}
-    locked = {name: revision.stage(f"{name}@{axes[name]}" if axes[name] else name) for name in stages}
+    locked = {name: revision.stage(stage_name(name, _item(stage, cell))) for name, stage in stages.items()}
     made = {out["path"]: out["md5"] for lock in locked.values() if lock for out in lock["outs"]}
-    return all(_up_to_date(stage, locked[name], values, tree, made, hash_of) for name, stage in stages.items())
+    for name, stage in stages.items():
+        paths = filled(stage["deps"], _item(stage, cell), tree)
+        inputs = {path: planned.get(path) or made.get(path) or hash_of(path) for path in paths}
+        lock = locked[name]
+        if lock is None or inputs != {dep["path"]: dep.get("md5") for dep in lock["deps"]}:
+            return False
+    return True
 
 
-def _up_to_date(
-    stage: dict[str, Any],
-    locked: dict[str, Any] | None,
-    values: dict[str, str],
-    tree: dict[str, Any],
-    made: dict[str, str],
-    hash_of: Callable[[str], str | None],
-) -> bool:
-    if locked is None:
-        return False
-    params = {key: at(tree, key) for key in _filled(stage.get("params", []), values)}
-    inputs = {path: made.get(path) or hash_of(path) for path in _filled(stage["deps"], values)}
-    recorded = {dep["path"]: dep.get("md5") for dep in locked["deps"]}
-    return inputs == recorded and params == locked.get("params", {}).get("params.yaml", {})
-
-
-def _filled(texts: list[str], values: dict[str, str]) -> list[str]:
-    return [re.sub(r"\$\{(.+?)\}", lambda found: values[found[1]], text) for text in texts]
-
-
-def at(tree: Any, key: str) -> Any:
-    """Returns the value at a dotted key, or None."""
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return tree
+def _item(stage: dict[str, Any], cell: Cell) -> dict[str, str]:
+    return {axis: cell.item[axis] for axis in stage.get("matrix", {})}
 
 
 def workspace_hashes() -> Callable[[str], str | None]:

@@ -1,4 +1,4 @@
-"""A stage ends with the DVC that started it, also where that is killed and can tell nobody."""
+"""A stage ends with who started it, also where that is killed and can tell nobody."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ def stop_with_dvc() -> None:
     """
     dvc = next((above for above in psutil.Process().parents() if _is_dvc(above)), None)
     if dvc is not None:
-        threading.Thread(target=_stop_after, args=(dvc,), daemon=True).start()
+        stop_with(dvc)
+
+
+def stop_with(starter: psutil.Process) -> None:
+    """Sends this process SIGTERM, at which training saves, when another process ends."""
+    threading.Thread(target=_stop_after, args=(starter,), daemon=True).start()
 
 
 def _is_dvc(process: psutil.Process) -> bool:
@@ -29,8 +34,8 @@ def _is_dvc(process: psutil.Process) -> bool:
         return False
 
 
-def _stop_after(dvc: psutil.Process) -> None:
-    while _lives(dvc):
+def _stop_after(starter: psutil.Process) -> None:
+    while _lives(starter):
         time.sleep(POLL_S)
     stage = threading.main_thread().ident
     assert stage is not None

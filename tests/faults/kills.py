@@ -23,7 +23,9 @@ from ptmoe.runtime.files import sha256_of
 from tests.conftest import ROOT
 from tests.pipeline.conftest import SMALL, Project, clone
 
-OUTPUTS = ("data/raw", "data/split", "data/encoded", "models", "logs", "predictions", "scores", "metrics", "report")
+OUTPUTS = (
+    *("plan", "data/raw", "data/split", "data/encoded", "models", "logs", "predictions", "scores", "metrics", "report"),
+)
 # Who is killed: the stage, DVC above it, or both with all that they started.
 VICTIMS = ("stage", "stage", "dvc", "both")
 

@@ -20,7 +20,10 @@ from safetensors.torch import load, save
 
 from ptmoe.base.model import BaseInfo
 from ptmoe.cli import build_parser
+from ptmoe.config.faults import value_at
 from ptmoe.config.params import read_yaml
+from ptmoe.config.plan import READS, Plan, filled, plan_file
+from ptmoe.config.stage import AXES
 from tests.conftest import ROOT
 from tests.methods.cases import trained
 from tests.models.bases import tiny_base
@@ -122,8 +125,10 @@ class Malformed:
         self.params = {name: tree[name] for name in ("profile", "seeds", "statistics", "math", *methods)}
         self.params |= {"tasks": ["math"], "methods": methods, "profiles": {"mini": mini}}
         self.params["statistics"]["resamples"] = 100
-        stages = read_yaml(ROOT / "dvc.yaml", aliases=True)["stages"]
-        self.dvc = as_yaml({"stages": {name: stages[name] for name in ("download", "split", "score")}})
+        self.reads = read_yaml(ROOT / READS)
+        sections = {"download": [entry for entry in self.reads["download"] if "/" not in entry]}
+        self.project = {str(READS): as_yaml(sections), "stages/download.py": b""}
+        self.project["dvc.yaml"] = (ROOT / "dvc.yaml").read_bytes()
         tiny_base().save_pretrained(folder / "base")
         info = BaseInfo(str(folder / "base"), "local", "", "float32", "eager", False, 0, [2], 0)
         template = {"instruction": "", "input": "{question}", "cue": "A:"}
@@ -135,6 +140,13 @@ class Malformed:
         """Returns the kind and the case of a number."""
         kind = self.kinds[number % len(self.kinds)]
         return kind, getattr(self, f"_{kind.replace(' ', '_')}")(Random(f"{seed} {number}"))
+
+    def _plan(self, stage: str, params: Any, *values: str) -> dict[str, bytes]:
+        """Returns the plan of a stage, without code, as a file."""
+        item = dict(zip(AXES, values, strict=False))
+        sections = [entry for entry in filled(self.reads[stage], item, params) if "/" not in entry]
+        plan = Plan("mini", {section: value_at(params, section.split(".")) for section in sections}, {}, [])
+        return {str(plan_file(stage, item)): plan.text().encode()}
 
     def _mutated(self, tree: Any, path: tuple, dice: Random) -> tuple[str, Any, bool]:
         """Returns what was done, the tree, and whether it must be refused."""
@@ -157,7 +169,7 @@ class Malformed:
     def _params(self, dice: Random) -> Case:
         path = dice.choice(places(self.params))
         # A method's block is checked by commands that use methods.
-        command = dice.choice([["budget"], ["case"], ["report", "--costs"], ["stages.download", "--task", "math"]])
+        command = dice.choice([["budget"], ["case"], ["report", "--costs"], ["stages.plan"]])
         command = ["budget"] if path[0] in self.params["methods"] else command
         if dice.random() < 0.7:
             note, tree, refuse = self._mutated(self.params, path, dice)
@@ -173,7 +185,7 @@ class Malformed:
                 text += b"profile: mini\n"
             else:
                 text, refuse = damaged(text, dice), False
-        return Case(f"{note}: {command[0]}", command, {"params.yaml": text, "dvc.yaml": self.dvc}, refuse)
+        return Case(f"{note}: {command[0]}", command, {"params.yaml": text} | self.project, refuse)
 
     def _bad_line(self, row: dict[str, Any], dice: Random) -> bytes:
         """Returns a line that is no row of own data, predictions or scores."""
@@ -232,10 +244,9 @@ class Malformed:
             found = sum(manifest["rows"].values())
             return found == len(rows) if sound else found > 0
 
-        files = {f"data/own/{'t.jsonl' if name == 't' else name}": data, "params.yaml": as_yaml(params)}
-        return Case(
-            f"{how}: {name}", ["stages.download", "--task", "math"], files | {"dvc.yaml": self.dvc}, refuse, right
-        )
+        files = {f"data/own/{'t.jsonl' if name == 't' else name}": data}
+        files |= self._plan("download", params, "math")
+        return Case(f"{how}: {name}", ["stages.download", "--task", "math"], files, refuse, right)
 
     def _scores(self, dice: Random) -> Case:
         files: dict[str, bytes] = {"params.yaml": as_yaml(self.params)}
@@ -330,9 +341,8 @@ class Malformed:
             options = dice.choice([["split", "--task"], ["score", "--task", "--method", "--seed"]])
             given = ["math", "pt", "0", "-1", *values]
             arguments = [f"stages.{options[0]}", *(word for key in options[1:] for word in (key, dice.choice(given)))]
-            return Case(
-                " ".join(arguments)[:80], arguments, {"params.yaml": as_yaml(self.params), "dvc.yaml": self.dvc}
-            )
+            files = self._plan("split", self.params, "math") | self._plan("score", self.params, "math", "pt", "0")
+            return Case(" ".join(arguments)[:80], arguments, files)
         arguments = [name]
         for action in parsers[name]._actions:
             if "--help" in action.option_strings:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -95,16 +96,34 @@ def test_a_stage_without_dvc_outlives_its_shell(tmp_path):
     assert wait_for(tmp_path / "end")
 
 
+def begin_and_wait(name):
+    """The work of a process of a sweep."""
+    Path(name).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-@pytest.mark.parametrize("call", ["run_cells(['train@qa-pt-0'], 1, [])", "_dvc('repro')"])
-def test_a_killed_sweep_takes_its_dvc_along(call, tmp_path):
+@pytest.mark.parametrize("preload", ["", "tests.faults.test_orphans"])
+def test_a_killed_sweep_takes_its_stages_along(preload, tmp_path):
+    script = (
+        "from ptmoe.runtime.isolated import in_own_processes; from tests.faults.test_orphans import begin_and_wait\n"
+        f"if __name__ == '__main__': list(in_own_processes(begin_and_wait, ['begun'], 1, preload={preload!r}))"
+    )
+    sweep = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    with dying(sweep):
+        stage = psutil.Process(int(wait_for(tmp_path / "begun", sweep)))
+    assert has_ended(stage)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_killed_sweep_takes_its_dvc_along(tmp_path):
     (tmp_path / "dvc").mkdir()
     (tmp_path / "dvc" / "__init__.py").touch()
     (tmp_path / "dvc" / "__main__.py").write_text(
         "import os, time\nopen('begun', 'w').write(str(os.getpid()))\ntime.sleep(600)"
     )
     sweep = subprocess.Popen(
-        [sys.executable, "-c", f"from ptmoe.commands.sweep import _dvc, run_cells; {call}"],
+        [sys.executable, "-c", "from ptmoe.commands.sweep import _dvc; _dvc('repro')"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
     )

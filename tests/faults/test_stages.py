@@ -10,25 +10,22 @@ from pathlib import Path
 import pytest
 
 from ptmoe.config.params import read_yaml
+from ptmoe.config.plan import Plan, digest_of_code
 from ptmoe.config.stage import StageParams
 from ptmoe.runtime.errors import ParamsError, PtmoeError, reported_to_user
 
-DVC_YAML = """
-stages:
-  one:
-    cmd: [&a x, *a]
-    deps: [dep, "folder/${item.task}"]
-    params: ["${item.task}.template", "profiles.${profile}.max_length.${item.task}"]
-"""
+PARAMS = {"qa.template": {"instruction": "", "input": "{question}", "cue": "Answer:"}}
 
 
 @pytest.fixture
-def project(project_root, tmp_path):
-    (tmp_path / "params.yaml").write_bytes((project_root / "params.yaml").read_bytes())
-    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+def project(tmp_path):
     (tmp_path / "dep").write_text("1")
-    (tmp_path / "folder" / "qa").mkdir(parents=True)
+    for folder in ("folder/qa", "code", "plan"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "folder" / "qa" / "a").write_text("1")
+    (tmp_path / "code" / "a.py").write_text("1")
+    plan = Plan("mini", PARAMS, {"code": digest_of_code(tmp_path / "code")}, ["dep", "folder/qa"])
+    (tmp_path / "plan" / "one-qa.json").write_text(plan.text())
     return tmp_path
 
 
@@ -50,8 +47,9 @@ def replaced(file, old, new):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (replaced("params.yaml", "cue: ", "cue: x"), r"params.yaml: qa.template changed while stage one ran"),
-        (replaced("params.yaml", "profile: mini", "profile: paper"), r"params.yaml: profile "),
+        (replaced("plan/one-qa.json", "Answer:", "A:"), r"plan/one-qa.json changed while stage one@qa ran"),
+        (replaced("code/a.py", "1", "2"), r"^code changed"),
+        (lambda project: (project / "code" / "b.py").touch(), r"^code changed"),
         (replaced("dep", "1", "2"), r"dep changed"),
         (replaced("folder/qa/a", "1", "2"), r"folder/qa/a changed"),
         (lambda project: (project / "folder" / "qa" / "b").touch(), r"folder/qa/b changed"),
@@ -66,14 +64,20 @@ def test_an_edit_while_a_stage_runs_is_no_result(project, change, words):
 @pytest.mark.parametrize(
     "change",
     [
-        replaced("params.yaml", "seeds:", "# A remark.\nseeds:"),
-        replaced("params.yaml", "resamples: ", "resamples: 9"),
+        lambda project: (project / "params.yaml").touch(),
         lambda project: os.utime(project / "dep"),
         lambda project: (project / "folder" / "qa" / "__pycache__").mkdir(),
+        lambda project: (project / "code" / "__pycache__").mkdir(),
     ],
 )
 def test_an_edit_of_what_the_stage_does_not_read_is_nothing(project, change):
     run(project, change)
+
+
+def test_code_that_was_edited_after_the_plan_is_not_run(project):
+    replaced("code/a.py", "1", "2")(project)
+    with pytest.raises(ParamsError, match=r"^code changed since .*one-qa.json was made; run `dvc repro`"):
+        run(project, lambda project: pytest.fail("it ran"))
 
 
 def test_aliases_that_blow_up(tmp_path):

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from ptmoe.config.params import read_yaml
+from ptmoe.config.plan import READS, Plan, plan_file, write_plans
 from ptmoe.config.stage import StageParams
 from ptmoe.runtime.errors import PtmoeError
 from ptmoe.runtime.twins import only_one
@@ -61,15 +63,14 @@ def test_processes_of_one_launch_share_the_lock(tmp_path):
     first.communicate("")
 
 
-@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+@pytest.mark.parametrize("stage", list(read_yaml(ROOT / READS)))
 def test_no_stage_runs_twice_on_the_same_outputs(stage, tmp_path, monkeypatch):
-    """Each refuses before it reads anything: the folder holds no more than the project's parameters."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    """Each refuses before it reads anything: the folder holds no more than its plan."""
     monkeypatch.chdir(tmp_path)
     cell = {"task": "qa", "method": "pt", "seed": "0"}
     item = {"train": cell, "generate": cell, "score": cell, "base": {}, "report": {}}.get(stage, {"task": "qa"})
     options = [word for axis, value in item.items() for word in (f"--{axis}", value)]
+    write_plans({plan_file(stage, item): Plan("mini", {}, {}, [])})
     with StageParams.running(stage, item):
         twin = subprocess.run(
             [sys.executable, "-m", f"stages.{stage}", *options],
@@ -84,11 +85,11 @@ def test_no_stage_runs_twice_on_the_same_outputs(stage, tmp_path, monkeypatch):
 
 
 def test_other_cells_and_other_stages_run_beside_each_other(tmp_path, monkeypatch):
-    (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: x}, two: {cmd: x}}")
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
+    beside = (("one", "qa"), ("two", "qa"), ("one", "math"))
+    write_plans({plan_file(stage, {"task": task}): Plan("mini", {}, {}, []) for stage, task in beside})
     with ExitStack() as stack:
-        for stage, task in (("one", "qa"), ("two", "qa"), ("one", "math")):
+        for stage, task in beside:
             stack.enter_context(StageParams.running(stage, {"task": task}))
         assert len(list((tmp_path / ".checkpoints").iterdir())) == 3
 

@@ -7,7 +7,7 @@ import pytest
 
 from ptmoe.cli import main
 from ptmoe.commands.search import Trial, markdown
-from ptmoe.commands.sweep import results
+from ptmoe.commands.sweep import result
 from ptmoe.config.params import Params
 from ptmoe.runtime.devices import visible_devices
 
@@ -88,37 +88,10 @@ def test_the_search_prefers_the_best_mean_and_then_the_lower_rate():
     assert "| pt | mean | **50.0** | 50.0 |" in table
 
 
-def test_what_dvc_prints_becomes_one_result_a_cell():
-    output = """Stage 'train@a' didn't change, skipping
-Stage 'train@b' is cached - skipping run, checking out outputs
-Running stage 'train@qa-pt-0':
-> python -m stages.train
-  Training qa-pt-0: 33/160 steps, 58 s left
-qa-pt-0: validation loss 0.06
-Updating lock file 'dvc.lock'
-
-To track the changes with git, run:
-
-	git add dvc.lock
-Running stage 'train@qa-lora-0':
-> python -m stages.train
-error: lora.rank: got 0
-WARNING: failed to run: python -m stages.train, exited with 2
-
-Running stage 'train@c':
-> python -m stages.train
-Use `dvc push` to send your updates to remote storage.
-ERROR: failed to reproduce 'train@qa-lora-0'
-"""
-    found = list(results(output.splitlines(keepends=True)))
-    assert [(cell, result) for cell, result, _ in found] == [
-        ("train@a", "up to date"),
-        ("train@b", "restored from the run cache"),
-        ("train@qa-pt-0", "validation loss 0.06"),
-        ("train@qa-lora-0", "failed"),
-        ("train@c", "done"),
-    ]
-    assert "error: lora.rank: got 0\n" in found[3][2]
+def test_the_result_of_a_stage_is_what_it_said_last_about_itself():
+    printed = ["  Training qa-pt-0: 33/160 steps", "qa-pt-0: step 1", "qa-pt-0: validation loss 0.06", "a warning"]
+    assert result("train@qa-pt-0", printed) == "validation loss 0.06"
+    assert result("split@qa", printed) == "done"
 
 
 def test_visible_devices_follow_the_environment(monkeypatch):

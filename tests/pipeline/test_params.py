@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from ptmoe.config.params import Params, read_yaml
+from ptmoe.config.plan import Plan, make_plans, plan_file
 from ptmoe.config.stage import StageParams
 from ptmoe.runtime.errors import ParamsError
 from ptmoe.tuning.registry import check_methods
@@ -107,14 +108,43 @@ def test_scientific_notation_is_a_number(tmp_path, project_root):
     assert Params.load(tmp_path / "params.yaml").grid.profiles["paper"].learning_rate["pt"] == pytest.approx(2e-5)
 
 
-def test_a_stage_cannot_read_what_dvc_yaml_does_not_declare(project_root):
-    params = StageParams("download", {"task": "qa"}, project_root)
-    assert params.data.train
-    with pytest.raises(ParamsError, match=r"profiles\.mini\.train.*does not declare"):
+def test_a_stage_cannot_read_what_its_plan_lacks(tmp_path):
+    (tmp_path / "plan").mkdir()
+    for stage, item in (("init", {"task": "qa"}), ("train", {"task": "qa", "method": "ptmoe", "seed": "0"})):
+        (tmp_path / plan_file(stage, item)).write_text(Plan("mini", {"qa.init_text": "Answer."}, {}, []).text())
+    params = StageParams("init", {"task": "qa"}, tmp_path)
+    assert params.init_text == "Answer."
+    with pytest.raises(
+        ParamsError, match=r"init@qa reads profiles\.mini\.train, which stages/reads.yaml does not name"
+    ):
         _ = params.train
+    with pytest.raises(ParamsError, match=r"train-qa-ptmeo-0.json is missing; did you mean train-qa-ptmoe-0\?"):
+        StageParams("train", {"task": "qa", "method": "ptmeo", "seed": "0"}, tmp_path)
 
 
-def test_an_unknown_task_or_method_is_refused(project_root):
-    params = StageParams("train", {"task": "qa", "method": "ptmeo", "seed": "0"}, project_root)
-    with pytest.raises(ParamsError, match="did you mean ptmoe"):
-        _ = params.method
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "Invalid JSON"), ("[]", "should be an object|dict"), ('{"profile": "mini"}', "params: Field required")],
+)
+def test_a_damaged_plan_is_one_sentence(content, words, tmp_path):
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "base.json").write_text(content)
+    with pytest.raises(ParamsError, match=rf"base.json is damaged \(.*({words}).*\); run `dvc repro -f plan`"):
+        StageParams("base", {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reads", "words"),
+    [
+        ("a.zzz", r"^a.zzz is missing; add it, or name one of known$"),
+        ("zzz.a", r"^zzz.a is missing; add it$"),
+        ("ptmoe/zzz", r"reads.yaml names .*ptmoe/zzz, which does not exist"),
+    ],
+)
+def test_a_plan_of_what_is_not_there(reads, words, tmp_path):
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "base.py").touch()
+    (tmp_path / "stages" / "reads.yaml").write_text(f"base: [{reads}]")
+    (tmp_path / "dvc.yaml").write_text("stages: {base: {cmd: x, deps: [plan/base.json]}}")
+    with pytest.raises(ParamsError, match=words):
+        make_plans({"profile": "mini", "a": {"known": 1}}, tmp_path)

@@ -22,23 +22,39 @@ GRID_NAMES = ["length", "experts", "parameters", "routing", "size"]
 CELL = Cell("qa", "routed", 0)
 PARAMS = {
     "profile": "mini",
+    "tasks": ["qa"],
+    "methods": ["routed"],
+    "seeds": [0],
     "qa": {"instruction": "Answer.", "rule": "mrqa"},
     "routed": {"experts": 2, "rank": 4},
     "profiles": {"mini": {"train": {"steps": 10}}, "paper": {"train": {"steps": 1000}}},
 }
+AXES = {"task": "${tasks}", "method": "${methods}", "seed": "${seeds}"}
+CELL_NAME = "${item.task}-${item.method}-${item.seed}"
+PLAN = (
+    "from ptmoe.config.params import read_yaml; from ptmoe.config.plan import make_plans, write_plans; "
+    "write_plans(make_plans(read_yaml('params.yaml')))"
+)
+READS = {
+    "train": ["code/train.py", "${item.method}", "${item.task}.instruction", "profiles.${profile}.train"],
+    "score": ["${item.task}.rule"],
+}
 STAGES = {
+    "plan": {
+        "cmd": f'{sys.executable} -c "{PLAN}"',
+        "deps": ["params.yaml", "code", "stages"],
+        "outs": ["plan"],
+    },
     "train": {
-        "matrix": {"task": ["qa"], "method": ["routed"], "seed": [0]},
-        "cmd": "cp code/train.py models-${item.task}-${item.method}-${item.seed}",
-        "deps": ["code"],
-        "params": ["${item.method}", "${item.task}.instruction", "profiles.${profile}.train"],
-        "outs": ["models-${item.task}-${item.method}-${item.seed}"],
+        "matrix": AXES,
+        "cmd": f"cp code/train.py models-{CELL_NAME}",
+        "deps": [f"plan/train-{CELL_NAME}.json"],
+        "outs": [f"models-{CELL_NAME}"],
     },
     "score": {
-        "matrix": {"task": ["qa"], "method": ["routed"], "seed": [0]},
+        "matrix": AXES,
         "cmd": "mkdir -p scores/qa; cp made.parquet scores/qa/${item.method}-${item.seed}.parquet",
-        "deps": ["models-${item.task}-${item.method}-${item.seed}", "made.parquet"],
-        "params": ["${item.task}.rule"],
+        "deps": [f"models-{CELL_NAME}", "made.parquet", f"plan/score-{CELL_NAME}.json"],
         "outs": ["scores/${item.task}/${item.method}-${item.seed}.parquet"],
     },
     "report": {"cmd": "touch report", "deps": ["scores"], "outs": ["report"]},
@@ -148,6 +164,10 @@ class Repository:
         run(sys.executable, "-m", "dvc", "init", "-q")
         shutil.copy(scores, root / "made.parquet")
         (root / "code").mkdir()
+        (root / "stages").mkdir()
+        for stage in READS:
+            (root / f"stages/{stage}.py").touch()
+        self.dump("stages/reads.yaml", READS)
         (root / "code/train.py").write_text("one")
         self.dump("dvc.yaml", {"stages": STAGES})
         self.base = self.commit()

@@ -61,8 +61,8 @@ def test_one_changed_method_runs_its_cells_only_and_back_runs_nothing(small_run)
 def test_a_wrong_value_stops_before_any_work(small_run, override, words):
     before = contents(small_run.root, "models", "predictions")
     output = small_run.dvc("exp", "run", "-S", override, status=None)
-    # A failed experiment leaves its parameters in the workspace.
-    small_run.run("git", "checkout", "--quiet", ".")
+    # A failed experiment leaves its parameters in the workspace, and DVC may have staged them.
+    small_run.run("git", "reset", "--quiet", "--hard")
     small_run.dvc("checkout")
     for word in words:
         assert word in output

@@ -37,7 +37,7 @@ def main() -> None:
     params = Params.load()
     if arguments.data:
         set_params(local_files(params, arguments.data))
-    _run("dvc", "repro", *SHARED_STAGES)
+    _run("dvc", "repro", *(stage for level in SHARED_STAGES for stage in level))
     _tell(params, arguments.jobs)
     if not arguments.estimate:
         _run("ptmoe", "sweep", "--jobs", str(arguments.jobs))

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from ptmoe.config.cells import Cell
 from ptmoe.config.params import Params, SlurmParams, read_yaml
-from ptmoe.config.plan import items, read_stages, stage_name
+from ptmoe.config.plan import items, parse_stage, read_stages, stage_name
 from ptmoe.config.stage import StageParams, run_named
 from ptmoe.reporting.costs import estimate
 from ptmoe.runtime.arguments import count
@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
         SlurmError: there is no Slurm, or it refuses the jobs.
     """
     devices = visible_devices()
-    params = Params.load()
+    tree = read_yaml("params.yaml")
+    params = Params(tree)
     for name in args.methods or []:
         params.method(name)
     resources = params.profile.slurm if args.slurm else None
@@ -79,6 +80,9 @@ def run(args: argparse.Namespace) -> None:
     cores = os.cpu_count() or 1
     jobs = args.jobs or (len(cells) if args.slurm else len(devices) or cores)
     if args.dry_run:
+        from ptmoe.tuning.registry import check_methods
+
+        check_methods(params.methods)  # a real run plans first, which checks them
         asked = f", each {resources}" if resources else ""
         for stage in GRID_STAGES:
             say(f"{stage}: {len(cells)} cells, at most {jobs} at once{asked}; {estimate(stage, cells, jobs)}")
@@ -87,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     if resources is not None:
         check_slurm(TITLE)
     _dvc("repro", "--quiet", "plan")
-    stages, tree = read_stages(), read_yaml("params.yaml")
+    stages = read_stages()
     for level in SHARED_STAGES:
         named = [stage_name(stage, item) for stage in level for item in items(stages[stage], tree)]
         if failures := run_here(named, min(jobs, cores), [], PRELOAD if "encode" in level else ""):
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
         else:
             found = run_here(named, 1 if resources else jobs, devices, PRELOAD)
         failures |= found
-        cells = [cell for cell in cells if f"{stage}@{cell.name}" not in found]
+        cells = [cell for cell, name in zip(cells, named, strict=True) if name not in found]
     if failures:
         raise SweepError(f"{len(failures)} cells failed:\n" + "\n".join(failures.values()))
     if not args.methods:
@@ -120,10 +124,10 @@ def run_jobs(named: list[str], jobs: int, resources: SlurmParams) -> dict[str, s
     to_run = left_to_run(named)
     if not to_run:
         return {}
-    stage = named[0].partition("@")[0]
+    stage, _ = parse_stage(named[0])
     unchanged = {cell: ExitStack() for cell in to_run}
     for cell, inputs in unchanged.items():
-        inputs.enter_context(StageParams(stage, Cell.named(cell).item))
+        inputs.enter_context(StageParams(*parse_stage(cell)))
     failures: dict[str, str] = {}
     commands = {cell: _command(cell) for cell in to_run}
     array = run_array(f"{TITLE}-{stage}", commands, jobs, **resources.model_dump())
@@ -144,18 +148,18 @@ def run_jobs(named: list[str], jobs: int, resources: SlurmParams) -> dict[str, s
 
 def left_to_run(named: list[str]) -> list[str]:
     """Returns the stages that have to run; says of the others that they need not."""
-    left = outdated(named)
+    left, restored = outdated(named)
     for name in named:
         if name not in left:
-            say(f"{name}: up to date")
+            say(f"{name}: {'restored from the run cache' if name in restored else 'up to date'}")
     return left
 
 
 def _command(cell: str) -> list[str]:
     """Returns a cell's command in dvc.yaml, for this Python."""
-    item = Cell.named(cell).item
+    stage, item = parse_stage(cell)
     options = [word for axis, value in item.items() for word in (f"--{axis}", value)]
-    return [sys.executable, "-m", f"stages.{cell.partition('@')[0]}", *options]
+    return [sys.executable, "-m", f"stages.{stage}", *options]
 
 
 def run_here(named: list[str], jobs: int, devices: list[str], preload: str = "") -> dict[str, str]:

@@ -16,12 +16,6 @@ class Cell:
     method: str
     seed: int
 
-    @classmethod
-    def named(cls, name: str) -> Cell:
-        """Reads a cell's name, e.g. `qa-pt-0`, or that of one of its stages, `train@qa-pt-0`."""
-        task, method, seed = name.rpartition("@")[2].split("-")
-        return cls(task, method, int(seed))
-
     @property
     def name(self) -> str:
         return f"{self.task}-{self.method}-{self.seed}"

@@ -1,8 +1,4 @@
-"""params.yaml, validated as a whole, and handed to a stage only where dvc.yaml declares it.
-
-A value that a stage reads but dvc.yaml does not declare would change a result without re-running the stage;
-reading it is an error instead.
-"""
+"""params.yaml, validated as a whole."""
 
 from __future__ import annotations
 
@@ -135,6 +131,11 @@ StepsParams = Annotated[
 ]
 
 
+def steps_for(steps: int | dict[str, int], task: str) -> int:
+    """Returns the number for one task of a method's `steps`."""
+    return steps[task] if isinstance(steps, dict) else steps
+
+
 class GenerateParams(Block):
     forced_experts: StrictBool
     max_batch_tokens: Count
@@ -167,8 +168,7 @@ class Profile(Block):
 
     def steps_of(self, method: str, task: str) -> int:
         """Returns the optimiser steps of a method on a task."""
-        steps = self.steps[method]
-        return steps[task] if isinstance(steps, dict) else steps
+        return steps_for(self.steps[method], task)
 
 
 class StatisticsParams(Block):

@@ -23,6 +23,7 @@ from ptmoe.runtime.files import digest_of, sha256_of, whole_folder, write_text
 
 FOLDER = Path("plan")
 READS = Path("stages/reads.yaml")
+AXES = ("task", "method", "seed")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Plan:
 def stage_name(stage: str, item: Mapping[str, str]) -> str:
     """Names a stage as DVC does, e.g. `train@qa-pt-0`."""
     return f"{stage}@{'-'.join(item.values())}" if item else stage
+
+
+def parse_stage(name: str) -> tuple[str, dict[str, str]]:
+    """Reads what `stage_name` returned: the stage, and the values of its axes."""
+    stage, _, values = name.partition("@")
+    return stage, dict(zip(AXES, values.split("-"), strict=False)) if values else {}
 
 
 def plan_file(stage: str, item: Mapping[str, str]) -> Path:
@@ -102,12 +109,12 @@ def make_plans(tree: Mapping[str, Any], root: Path = Path()) -> dict[Path, Plan]
     """
     code = cache(lambda path: digest_of_code(root / path))
     stages, reads = read_stages(root), read_yaml(root / READS)
-    return {
-        plan_file(name, item): _plan(name, filled(reads[name], item, tree), filled(deps, item, tree), tree, code)
-        for name in reads
-        for deps in [stages[name]["deps"]]
-        for item in items(stages[name], tree)
-    }
+    plans = {}
+    for name, entries in reads.items():
+        for item in items(stages[name], tree):
+            deps = filled(stages[name]["deps"], item, tree)
+            plans[plan_file(name, item)] = _plan(name, filled(entries, item, tree), deps, tree, code)
+    return plans
 
 
 def _plan(name: str, reads: list[str], deps: list[str], tree: Mapping[str, Any], code: Callable[[str], str]) -> Plan:

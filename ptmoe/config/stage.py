@@ -22,8 +22,9 @@ from ptmoe.config.params import (
     StepsParams,
     TemplateParams,
     TrainParams,
+    steps_for,
 )
-from ptmoe.config.plan import Plan, digest_of_code, files_of, plan_file, stage_name
+from ptmoe.config.plan import Plan, digest_of_code, files_of, parse_stage, plan_file, stage_name
 from ptmoe.runtime.arguments import Parser
 from ptmoe.runtime.errors import ParamsError, reported_to_user
 from ptmoe.runtime.files import sha256_of
@@ -31,11 +32,10 @@ from ptmoe.runtime.twins import only_one
 
 Value = TypeVar("Value")
 HASHED_BYTES = 1 << 20
-AXES: tuple[str, ...] = ("task", "method", "seed")
 
 
 class Section(Generic[Value]):
-    """A section of params.yaml as an attribute of `StageParams`, at a place written as in dvc.yaml."""
+    """A section of params.yaml as an attribute of `StageParams`, at a place written as in stages/reads.yaml."""
 
     def __init__(self, place: str, kind: type[Value]) -> None:
         self._place, self._schema = place, TypeAdapter(kind)
@@ -149,8 +149,7 @@ class StageParams:
 
     @property
     def steps(self) -> int:
-        steps = self._steps
-        return steps[self.task] if isinstance(steps, dict) else steps
+        return steps_for(self._steps, self.task)
 
 
 def run_stage(stage: str, work: Callable[[StageParams], None], *axes: str) -> None:
@@ -169,8 +168,7 @@ def run_stage(stage: str, work: Callable[[StageParams], None], *axes: str) -> No
 
 def run_named(name: str) -> None:
     """Runs a stage by its name in DVC, e.g. `train@qa-pt-0`, in this process."""
-    stage, _, values = name.partition("@")
-    item = dict(zip(AXES, values.split("-"), strict=False)) if values else {}
+    stage, item = parse_stage(name)
     work = importlib.import_module(f"stages.{stage}").main
     with StageParams.running(stage, item) as params:
         work(params)

@@ -47,7 +47,6 @@ def write_report(
         for name, table in all_tables(runs, analyses).items():
             write_csv(made / f"{name}.csv", *table)
         folder = made / "figures"
-        folder.mkdir()
         drawn = {
             each.run.task: {
                 kind: figures.save(figure, folder / f"{kind}-{each.run.task}")

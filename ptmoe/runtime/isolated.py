@@ -12,10 +12,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
-
 from ptmoe.runtime.errors import reported_to_user
-from ptmoe.runtime.parents import stop_with
+from ptmoe.runtime.parents import stop_with_starter
 
 Item = TypeVar("Item")
 
@@ -60,10 +58,7 @@ def in_own_processes(
 
 
 def _run(work: Callable[[Item], None], item: Item, output: Path, device: str) -> None:
-    # Not the kernel's signal at the end of a parent: a fork's parent is no process of ours, and ends after it.
-    starter = multiprocessing.parent_process()
-    assert starter is not None and starter.pid is not None
-    stop_with(psutil.Process(starter.pid))
+    stop_with_starter()
     with output.open("w") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 import time
 from pathlib import Path
 
 import psutil
+
+from ptmoe.runtime.errors import STOPPED_STATUS
 
 POLL_S = 0.5
 
@@ -19,11 +23,18 @@ def stop_with_dvc() -> None:
     """
     dvc = next((above for above in psutil.Process().parents() if _is_dvc(above)), None)
     if dvc is not None:
-        stop_with(dvc)
+        _stop_with(dvc)
 
 
-def stop_with(starter: psutil.Process) -> None:
-    """Sends this process SIGTERM, at which training saves, when another process ends."""
+def stop_with_starter() -> None:
+    """Sends this process of `multiprocessing` SIGTERM when the one that started it dies; a fork's parent is another."""
+    starter = multiprocessing.parent_process()
+    if starter is None or not starter.is_alive():  # it died while this process started
+        os._exit(STOPPED_STATUS)
+    _stop_with(psutil.Process(starter.pid))
+
+
+def _stop_with(starter: psutil.Process) -> None:
     threading.Thread(target=_stop_after, args=(starter,), daemon=True).start()
 
 

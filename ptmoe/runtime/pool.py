@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from ptmoe.runtime.errors import STOPPED_STATUS, PtmoeError
-from ptmoe.runtime.stopping import end_with_parent
+from ptmoe.runtime.errors import PtmoeError
+from ptmoe.runtime.parents import stop_with_starter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +22,7 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], at_once:
     Raises:
         PtmoeError: a process was killed; or what `work` raises.
     """
-    pool = ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"), initializer=_follow)
+    pool = ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"), initializer=stop_with_starter)
     # Ctrl-C in a terminal reaches every process. Those started here ignore it as this one does at that moment.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -42,10 +41,3 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], at_once:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _follow() -> None:
-    end_with_parent()
-    parent = multiprocessing.parent_process()
-    if parent is None or not parent.is_alive():  # it died while this process started
-        os._exit(STOPPED_STATUS)

@@ -5,15 +5,15 @@ DVC itself writes all of dvc.lock twice for each stage that it runs. Here it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 
-def outdated(names: Iterable[str]) -> list[str]:
-    """Returns the stages that have to run, e.g. `train@qa-pt-0`; their old outputs are removed.
+def outdated(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the stages that have to run, e.g. `train@qa-pt-0`, and those whose results DVC remembered.
 
-    The results that DVC remembers of earlier runs are put back.
+    The old outputs of the former are removed, those of the latter put back; all others are up to date.
     """
     from dvc.stage.cache import RunCacheNotFoundError
 
@@ -28,17 +28,20 @@ def outdated(names: Iterable[str]) -> list[str]:
                 except RunCacheNotFoundError:
                     left.append(stage.addressing)
         _write(restored)
-    return left
+    return left, [stage.addressing for stage in restored]
 
 
-def record(names: Iterable[str]) -> None:
+def record(names: Sequence[str]) -> None:
     """Writes the results of stages into DVC's cache and dvc.lock."""
     with _stages(names) as stages:
         _write(stages)
 
 
 @contextmanager
-def _stages(names: Iterable[str]) -> Iterator[list[Any]]:
+def _stages(names: Sequence[str]) -> Iterator[list[Any]]:
+    if not names:  # to open the repository takes DVC a second
+        yield []
+        return
     from dvc.repo import Repo
 
     with Repo() as repo, repo.lock, repo.scm_context:

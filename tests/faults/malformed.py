@@ -22,8 +22,7 @@ from ptmoe.base.model import BaseInfo
 from ptmoe.cli import build_parser
 from ptmoe.config.faults import value_at
 from ptmoe.config.params import read_yaml
-from ptmoe.config.plan import READS, Plan, filled, plan_file
-from ptmoe.config.stage import AXES
+from ptmoe.config.plan import AXES, READS, Plan, filled, plan_file
 from tests.conftest import ROOT
 from tests.methods.cases import trained
 from tests.models.bases import tiny_base

@@ -102,7 +102,6 @@ def begin_and_wait(name):
     time.sleep(600)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("preload", ["", "tests.faults.test_orphans"])
 def test_a_killed_sweep_takes_its_stages_along(preload, tmp_path):
     script = (

@@ -10,7 +10,7 @@ import pytest
 from dvc.repo import Repo
 
 from ptmoe.config.params import Params, read_yaml
-from ptmoe.config.plan import make_plans, plan_file
+from ptmoe.config.plan import READS, make_plans, plan_file
 from ptmoe.config.stage import StageParams
 from ptmoe.scoring.registry import metric_names
 from tests.pipeline.imports import import_closure
@@ -93,8 +93,11 @@ def test_all_code_that_a_stage_can_import_is_a_dependency(plans, project_root, s
     assert not uncovered(plans["mini"][file_of(stage)], project_root / "stages" / f"{stage}.py", project_root)
 
 
-def test_the_plan_depends_on_all_that_it_is_made_from(pipelines):
-    assert {dep.def_path for dep in pipelines["mini"]["plan"].deps} == {"params.yaml", "ptmoe", "stages"}
+def test_the_plan_depends_on_all_that_it_is_made_from_and_no_more(pipelines, project_root):
+    named = [entry for entries in read_yaml(project_root / READS).values() for entry in entries if "/" in entry]
+    folders = {"/".join(entry.split("/")[:2]) for entry in named}
+    expected = {"params.yaml", "stages", "ptmoe/config", *folders}
+    assert {dep.def_path for dep in pipelines["mini"]["plan"].deps} == expected
 
 
 @pytest.fixture
